@@ -1,0 +1,303 @@
+session_dir() { S_DIR=$NBR_DATA/sessions/$NBR_HOST/$1; }
+
+# Reads the first line of a file into nbr_v.
+nbr_read() {
+	nbr_v=
+	[ -f "$1" ] && { IFS= read -r nbr_v <"$1" || [ -n "$nbr_v" ]; }
+}
+
+# A home that is full lets directories be made but nothing be written.
+session_make() {
+	for nbr_d in "$NBR_DATA/sessions" "$NBR_DATA/sessions/$NBR_HOST" "$NBR_DATA/sessions/$NBR_HOST/$1"; do
+		own_dir "$nbr_d" || nbr_cannot "$nbr_d" "$nbr_err"
+	done
+	session_dir "$1"
+	nbr_err=$( (head -c 1024 /dev/zero | tr '\0' x >"$S_DIR/.full") 2>&1)
+	nbr_v=$(cat "$S_DIR/.full" 2>/dev/null)
+	rm -f "$S_DIR/.full"
+	[ "${#nbr_v}" -eq 1024 ] && write_file "$S_DIR/name" "$2" || nbr_cannot "$S_DIR" "${nbr_err:-No space left}"
+}
+
+session_run() {
+	session_dir "$1"
+	nbr_read "$S_DIR/run" && S_RUN=$nbr_v && case $S_RUN in "$NBR_RUN"/s??????) nbr_made "$S_RUN" && return ;; esac
+	S_RUN=$(mktemp -d "$NBR_RUN/sXXXXXX" 2>/dev/null) && write_file "$S_DIR/run" "$S_RUN" && return
+	fail missing "make a directory in $NBR_RUN: is it full?" "df -h $NBR_RUN ~"
+}
+
+# flock goes with the process. Without it the lock is a link whose target is
+# its owner, so there is no moment when it has none.
+session_lock() {
+	NBR_T=0
+	! command -v flock >/dev/null 2>&1 || { nbr_lock_file "$@"; return; }
+	nbr_self
+	proc_ident "$P_SELF" || return 1
+	nbr_me=$P_IDENT nbr_lock=$NBR_RUN/$1.lock
+	until ln -s "$nbr_me" "$nbr_lock.by" 2>/dev/null; do
+		nbr_break "$nbr_lock.by" && continue
+		[ "$NBR_T" -lt $(($2 * 10)) ] && [ -d "$NBR_RUN" ] || return 1
+		nap
+	done
+}
+
+# Two locks: a share of the place, so that it is not taken away (nbr_leave),
+# and the session's own. Whoever waited for a file that was removed meanwhile
+# begins again.
+nbr_lock_file() {
+	while :; do
+		nbr_recorded
+		nbr_lock=$NBR_RUN/$1.lock
+		{ true >>"$NBR_RUN/.place" && true >>"$nbr_lock"; } 2>/dev/null || { [ -d "$NBR_RUN" ] && return 1; continue; }
+		exec 8>>"$NBR_RUN/.place" 9>>"$nbr_lock"
+		flock -s 8 8>&8 && nbr_flock "$2" || break
+		nbr_same "$NBR_RUN/.place" 8 && nbr_same "$nbr_lock" 9 && nbr_is_recorded && return
+	done
+	session_unlock
+	return 1
+}
+
+nbr_same() { [ ! -e "/dev/fd/$2" ] || [ "$1" -ef "/dev/fd/$2" ]; }
+
+# 9>&9: a ksh does not hand the descriptor down unasked. busybox knows no -w.
+nbr_flock() {
+	flock -w "$1" 9 9>&9 2>/dev/null && return
+	case $(flock --help 2>&1) in *-w*) return 1 ;; esac
+	until flock -n 9 9>&9; do
+		[ "$NBR_T" -lt $(($1 * 10)) ] || return 1
+		nap
+	done
+}
+
+# Removes a lock whose owner is provably dead. Only the owner of the lock's own
+# lock does: between seeing a dead owner and removing the lock, another might
+# have done so and a third have taken it.
+nbr_break() {
+	nbr_who=$(readlink "$1" 2>/dev/null)
+	[ -n "$nbr_who" ] && ! ident_alive "$nbr_who" || return 1
+	case $1 in *.break.break.break) return 1 ;; esac
+	ln -s "$nbr_me" "$1.break" 2>/dev/null || { nbr_break "$1.break"; return 1; }
+	[ "$(readlink "$1" 2>/dev/null)" != "$nbr_who" ] || rm -f "$1"
+	rm -f "$1.break"
+}
+
+session_unlock() {
+	exec 8>&- 9>&-
+	[ -z "${nbr_me-}" ] || [ "$(readlink "$nbr_lock.by" 2>/dev/null)" != "$nbr_me" ] || rm -f "$nbr_lock.by"
+}
+
+session_alive() {
+	session_dir "$1"
+	S_PID= S_STARTED=
+	nbr_read "$S_DIR/child" && ident_alive "$nbr_v" && S_PID=$P_PID
+	[ -n "$S_PID" ] || { nbr_read "$S_DIR/pid" && ident_alive "$nbr_v" && S_PID=$P_PID; }
+	[ -n "$S_PID" ] || return 1
+	nbr_read "$S_DIR/started" && S_STARTED=$nbr_v
+	return 0
+}
+
+session_ended() {
+	S_EXIT= S_ENDED=
+	session_alive "$1" && return 1
+	[ -f "$S_DIR/pid" ] || return 1
+	nbr_read "$S_DIR/exit" && S_EXIT=$nbr_v
+	nbr_read "$S_DIR/ended" && S_ENDED=$nbr_v
+	return 0
+}
+
+# How to begin a process session: setsid, else perl (macOS has no setsid),
+# else not at all. With linger, in a scope that logging out does not end.
+nbr_launcher() {
+	nbr_how=nohup nbr_with=
+	if command -v setsid >/dev/null 2>&1; then
+		nbr_how=setsid nbr_with=setsid
+	elif command -v perl >/dev/null 2>&1; then
+		nbr_how=perl nbr_with='perl -MPOSIX -e setsid();exec(@ARGV)'
+	fi
+	if [ -n "$NBR_LINGER" ] && command -v systemd-run >/dev/null 2>&1 &&
+		systemd-run --user --scope -q -- true >/dev/null 2>&1; then
+		nbr_how="scope $nbr_how" nbr_with="systemd-run --user --scope -q -- $nbr_with"
+	fi
+}
+
+# Sets nbr_said to the wrapper's first line. A command in the background (&)
+# would ignore INT for ever, and no sh can undo that: kernels could not be
+# interrupted. So it runs in the foreground of a shell that the other side of
+# the pipe ends. It keeps the lock (fd 9) until it is written down as running.
+nbr_launch() {
+	nbr_launcher
+	nbr_said=$(
+		cd "$S_DIR" || exit
+		export NBR_PATH NBR_LC NBR_LC_SET NBR_UMASK NBR_BOOT NBR_HOST
+		sh -c '"$@" 2>/dev/null | { read -r said; echo "$said"; kill -9 $$; }' sh $nbr_with sh ./wrap.sh 2>/dev/null 3<&-
+	) 2>/dev/null
+}
+
+session_start() {
+	session_dir "$1"
+	rm -f "$S_DIR/pid" "$S_DIR/child" "$S_DIR/started" "$S_DIR/ended" "$S_DIR/exit" "$S_DIR/how"
+	[ ! -f "$S_DIR/log" ] || mv -f "$S_DIR/log" "$S_DIR/log.1"
+	write_file "$S_DIR/wrap.sh" "$(nbr_wrap_text)" && write_file "$S_DIR/view.sh" "$(nbr_view_text)" ||
+		nbr_cannot "$S_DIR" "No space left"
+	nbr_launch
+	[ "$nbr_said" = ok ] || fail start "start a process on the host: ${nbr_said:-it ended at once}"
+	write_file "$S_DIR/how" "$nbr_how"
+	session_view "$1"
+	session_alive "$1"
+	return 0
+}
+
+nbr_tmux() { tmux -u -S "$NBR_RUN/tmux.sock" -f /dev/null "$@" </dev/null 2>/dev/null 3<&- 8>&- 9>&-; }
+
+# Sets nbr_names to the names of the windows, each on a line.
+nbr_windows() {
+	nbr_names=
+	command -v tmux >/dev/null 2>&1 || return
+	# A cleaner of /tmp may have removed the socket: the server makes another.
+	[ -S "$NBR_RUN/tmux.sock" ] || { nbr_read "$NBR_RUN/tmux.pid" && ident_kill USR1 "$nbr_v" && nap; } || return
+	nbr_names="
+$(nbr_tmux list-sessions -F '#{session_id} #{session_name}')
+"
+}
+
+# Sets nbr_id to tmux's own number of a window: a name would be matched by its
+# beginning, and old versions know no "=".
+nbr_window() {
+	nbr_windows
+	nbr_id=
+	case $nbr_names in *" $1
+"*) ;; *) return 1 ;; esac
+	nbr_id=${nbr_names%%" $1
+"*}
+	nbr_id=${nbr_id##*"
+"}
+}
+
+nbr_close() { ! nbr_window "$1" || nbr_tmux kill-session -t "$nbr_id"; }
+
+# The window only shows the log, so it may come and go. Its command line holds
+# nothing of the user's: the directory is that of the tmux client.
+session_view() {
+	session_dir "$1"
+	command -v tmux >/dev/null 2>&1 || return 1
+	nbr_read "$S_DIR/pid" || return 1
+	if nbr_window "$1"; then
+		nbr_read "$S_DIR/view" && [ "$nbr_v" = "$nbr_id $(cat "$S_DIR/pid")" ] && return
+		nbr_tmux kill-session -t "$nbr_id"
+	fi
+	(cd "$S_DIR" && nbr_tmux start-server \; set-option -g status off \; set-option -g history-limit 20000 \; \
+		set-window-option -g remain-on-exit on \; new-session -d -s "$1" -x 250 -y 50 /bin/sh ./view.sh) >/dev/null || return 1
+	nbr_tmux set-option -s set-clipboard off >/dev/null
+	proc_ident "$(nbr_tmux display-message -p '#{pid}')" && write_file "$NBR_RUN/tmux.pid" "$P_IDENT"
+	nbr_window "$1" && write_file "$S_DIR/view" "$nbr_id $(cat "$S_DIR/pid")"
+}
+
+# The process group goes with its leader, and its number is the group's as long
+# as one member lives; without a process session there is only the command.
+nbr_signal() {
+	if nbr_read "$S_DIR/pid" && ident_alive "$nbr_v" && [ "$P_GROUP" = "$P_PID" ]; then
+		kill -s "$1" -- "-$P_PID" 2>/dev/null
+		return
+	fi
+	nbr_leader=${nbr_v%% *}
+	if nbr_read "$S_DIR/child" && ident_alive "$nbr_v"; then
+		if [ "$P_GROUP" = "$nbr_leader" ]; then kill -s "$1" -- "-$P_GROUP"; else kill -s "$1" "$P_PID"; fi 2>/dev/null
+	fi
+	[ "$1" != KILL ] || { nbr_read "$S_DIR/pid" && ident_kill KILL "$nbr_v"; }
+}
+
+session_stop() {
+	session_dir "$1"
+	nbr_left=$((${2:-10} * 10)) nbr_sig=TERM NBR_T=0
+	! session_alive "$1" || nbr_signal TERM
+	while session_alive "$1"; do
+		if [ "$NBR_T" -ge "$nbr_left" ]; then
+			[ "$nbr_sig" = TERM ] || return 1
+			nbr_sig=KILL nbr_left=$((NBR_T + 50))
+			nbr_signal KILL
+		fi
+		nap
+	done
+	if [ -f "$S_DIR/pid" ] && [ ! -f "$S_DIR/exit" ]; then
+		[ -f "$S_DIR/ended" ] || write_file "$S_DIR/ended" "$(date +%s)"
+		[ "$nbr_sig" = TERM ] || write_file "$S_DIR/exit" 137
+	fi
+	nbr_close "$1"
+	return 0
+}
+
+session_forget() {
+	session_alive "$1" && return 1
+	nbr_close "$1"
+	nbr_read "$S_DIR/run" && case $nbr_v in "$NBR_RUN"/s??????) rm -rf "$nbr_v" ;; esac
+	rm -rf "$S_DIR"
+}
+
+# Takes away what was made for sessions on this machine, when there is none and
+# nobody is about to make one. What holds anything else stays: rmdir fails.
+nbr_leave() {
+	command -v flock >/dev/null 2>&1 && nbr_is_recorded || return
+	{ exec 8>>"$NBR_RUN/.place"; } 2>/dev/null
+	flock -n 8 8>&8 && nbr_same "$NBR_RUN/.place" 8 || return
+	for nbr_e in "$NBR_DATA/sessions/$NBR_HOST"/[a-z0-9]*; do [ ! -e "$nbr_e" ] || return; done
+	[ ! -S "$NBR_RUN/tmux.sock" ] || nbr_tmux kill-server
+	rm -rf "$NBR_RUN"/*.lock "$NBR_RUN"/*.lock.by "$NBR_RUN"/s?????? "$NBR_RUN"/tmux.*
+	rmdir "$NBR_DATA/sessions/$NBR_HOST" "$NBR_DATA/sessions" 2>/dev/null
+	case $(ls -A "$NBR_RUN") in .place) rm -rf "$NBR_RUN" "$NBR_DATA/run/$NBR_HOST".* ;; esac
+	rmdir "$NBR_DATA/run" "$NBR_DATA" 2>/dev/null
+}
+
+session_each() {
+	for nbr_e in "$NBR_DATA/sessions/$NBR_HOST"/[a-z0-9]*; do
+		[ -f "$nbr_e/name" ] || continue
+		S_DIR=$nbr_e
+		"$1" "${nbr_e##*/}"
+	done
+}
+
+nbr_info() {
+	nbr_run=
+	session_alive "$1" && nbr_run=1
+	putfile session "$S_DIR/name" 4096
+	put enc "$1"
+	put dir "$S_DIR"
+	put running "$nbr_run"
+	put pid "$S_PID"
+	for nbr_f in started ended exit how; do ! nbr_read "$S_DIR/$nbr_f" || put "$nbr_f" "$nbr_v"; done
+	case $nbr_names in *" $1
+"*) put tmux 1 ;; esac
+	putfile spec "$S_DIR/spec" 65536
+}
+
+session_list() {
+	nbr_windows
+	session_each nbr_info
+}
+
+# Copies the log from its last lines on until the session has ended and all is
+# told. It polls so that it works with every tail and loses nothing to a slow
+# reader; the end of fd 3 says that nobody reads any more.
+session_follow() {
+	session_dir "$1"
+	nbr_to=$(($(wc -c <"$S_DIR/log"))) nbr_at=0
+	[ "$nbr_to" -le 262144 ] || nbr_at=$((nbr_to - 262144))
+	nbr_at=$((nbr_to - $(nbr_copy | tail -n "$2" | wc -c)))
+	nbr_watch=
+	[ "${NBR_IN-}" != "$$" ] || { cat <&3 >/dev/null 2>&1 & nbr_watch=$!; }
+	while :; do
+		nbr_live=
+		session_alive "$1" && nbr_live=1
+		nbr_to=$(($(wc -c <"$S_DIR/log")))
+		[ "$nbr_to" -ge "$nbr_at" ] || nbr_at=0
+		if [ "$nbr_to" -gt "$nbr_at" ]; then
+			nbr_copy || break
+			nbr_at=$nbr_to
+			continue
+		fi
+		[ -n "$nbr_live" ] || break
+		[ -z "$nbr_watch" ] || nbr_proc "$nbr_watch" || break
+		sleep 0.3 2>/dev/null || sleep 1
+	done
+	[ -z "$nbr_watch" ] || kill "$nbr_watch" 2>/dev/null
+}
+
+nbr_copy() { tail -c "+$((nbr_at + 1))" <"$S_DIR/log" 2>/dev/null | head -c "$((nbr_to - nbr_at))"; }
