@@ -1,0 +1,356 @@
+package sshx
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const maxTries = 3 // of one passphrase, and of passwords and codes together
+
+// pushLimit is how long a server may take after a keyboard-interactive answer:
+// somebody may be looking for their phone.
+const pushLimit = 2 * time.Minute
+
+// auth chooses, for one attempt, what to sign in with: what the server allows,
+// in the order of PreferredAuths, nothing that needs a person when there is
+// none.
+type auth struct {
+	*attempt
+	loading chan struct{} // closed when ids are there
+	cancel  context.CancelFunc
+	ids     *identities
+
+	// All below is used by the handshake's goroutine only.
+	current string          // what the step under way is called
+	steps   []string        // steps that have succeeded
+	done    map[string]bool // methods with nothing left to try
+	last    *identity       // the key signed with last
+	wrong   int             // wrong passwords and codes
+	needs   string          // what a person would have had to give
+	fatal   error           // no further method is to be tried
+	person  bool            // a person has answered or touched
+}
+
+// newAuth starts to look for keys at once: it takes no time from the connection.
+func newAuth(a *attempt) *auth {
+	ctx, cancel := context.WithCancel(a.ctx)
+	u := &auth{attempt: a, loading: make(chan struct{}), cancel: cancel, done: map[string]bool{}, ids: &identities{}}
+	if !a.target.PubkeyAuth {
+		close(u.loading)
+		return u
+	}
+	go func() {
+		defer close(u.loading)
+		u.ids = loadIdentities(ctx, a.target, a.opts.LastKey)
+	}()
+	return u
+}
+
+// close ends the use of the agent.
+func (u *auth) close() {
+	u.cancel()
+	<-u.loading
+	u.ids.agent.close()
+}
+
+// signed says how it went, after a success.
+func (u *auth) signed() Signed {
+	s := Signed{Person: u.person, Method: "none"}
+	if u.current != "" {
+		s.Method = strings.Join(append(u.steps, u.current), ", ")
+	}
+	if u.last != nil {
+		s.KeyFingerprint = ssh.FingerprintSHA256(u.last.pub)
+	}
+	return s
+}
+
+var openSSHOrder = []string{"publickey", "keyboard-interactive", "password"}
+
+// next is the ssh.ClientAuthCallback: it is called after each failure and each
+// partial success.
+func (u *auth) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	u.enter(PhaseSignIn)
+	u.clock.shorten(u.opts.timeout())
+	if u.conn.failed.Load() {
+		return nil, u.conn.failure()
+	}
+	if u.fatal != nil {
+		return nil, u.fatal
+	}
+	if len(c.PartialSuccessMethods) > len(u.steps) {
+		u.steps = append(u.steps, u.current)
+		u.done, u.wrong = map[string]bool{}, 0
+	}
+	order := u.target.PreferredAuths
+	if len(order) == 0 {
+		order = openSSHOrder
+	}
+	for _, method := range order {
+		if !slices.Contains(c.AllowedMethods, method) || u.done[method] {
+			continue
+		}
+		if m := u.method(method); m != nil {
+			return m, nil
+		}
+		u.done[method] = true
+		if u.fatal != nil {
+			return nil, u.fatal
+		}
+	}
+	return nil, u.refused(c.AllowedMethods)
+}
+
+// method is what to try next of one kind, or nil.
+func (u *auth) method(kind string) ssh.AuthMethod {
+	switch {
+	case kind == "publickey" && u.target.PubkeyAuth:
+		return u.publicKeys()
+	case kind == "password" && u.target.PasswordAuth && u.mayAsk("a password"):
+		u.current = "password"
+		return ssh.PasswordCallback(u.password)
+	case kind == "keyboard-interactive" && u.target.KbdAuth && u.mayAsk("a code"):
+		u.current = "code"
+		return ssh.KeyboardInteractive(u.challenge)
+	}
+	return nil
+}
+
+// mayAsk says whether a person can be asked once more. If there is none, what
+// they would have been asked for is kept for the error.
+func (u *auth) mayAsk(what string) bool {
+	if u.opts.Ask == nil {
+		if u.needs == "" || what == "a password" && len(u.steps) == 0 {
+			u.needs = what
+		}
+		return false
+	}
+	return u.wrong < maxTries
+}
+
+// publicKeys offers all keys that have not had their turn, in one method.
+func (u *auth) publicKeys() ssh.AuthMethod {
+	select {
+	case <-u.loading:
+	case <-u.ctx.Done():
+		u.fatal = context.Cause(u.ctx)
+		return nil
+	}
+	var signers []ssh.Signer
+	for _, id := range u.ids.ready {
+		if id.offered {
+			continue
+		}
+		if id.touch && u.opts.Ask == nil {
+			u.needs = "a touch of a security key"
+			continue
+		}
+		signers = append(signers, &offer{id: id, sign: u.sign})
+	}
+	if len(signers) == 0 {
+		return u.lateKey()
+	}
+	return ssh.PublicKeys(signers...)
+}
+
+// lateKey unlocks a key file whose public half cannot be known before, once
+// all others have been refused.
+func (u *auth) lateKey() ssh.AuthMethod {
+	for len(u.ids.late) > 0 && u.fatal == nil {
+		f := u.ids.late[0]
+		u.ids.late = u.ids.late[1:]
+		if err := u.unlock(f); err != nil {
+			continue
+		}
+		id := &identity{name: f.name(), pub: f.pub, file: f}
+		u.ids.ready = append(u.ids.ready, id)
+		return ssh.PublicKeys(&offer{id: id, sign: u.sign})
+	}
+	return nil
+}
+
+// sign is called for a key that the server would take.
+func (u *auth) sign(id *identity, data []byte, algo string) (*ssh.Signature, error) {
+	u.last, u.current = id, id.name
+	if id.agent {
+		u.current = "agent"
+		return u.signByAgent(id, data, algo)
+	}
+	if id.file.locked() {
+		if err := u.unlock(id.file); err != nil {
+			return nil, err
+		}
+	}
+	signer, ok := id.file.signer.(ssh.AlgorithmSigner)
+	if !ok || algo == "" {
+		return id.file.signer.Sign(rand.Reader, data)
+	}
+	return signer.SignWithAlgorithm(rand.Reader, data, algo)
+}
+
+func (u *auth) signByAgent(id *identity, data []byte, algo string) (*ssh.Signature, error) {
+	limit := agentLimit
+	if u.opts.Ask != nil {
+		limit = touchLimit
+	}
+	if id.touch {
+		u.opts.notice("touch the security key of " + id.name)
+	}
+	u.clock.stop()
+	defer u.clock.start(0)
+	start := time.Now()
+	sig, err := u.ids.agent.sign(u.ctx, limit, id.signKey, data, algo)
+	if err != nil {
+		u.ids.unused = append(u.ids.unused, id.name+" ("+oneLine(err.Error())+")")
+	}
+	if id.touch || time.Since(start) > agentLimit { // no machine takes that long
+		u.person = true
+	}
+	return sig, err
+}
+
+// unlock asks for a passphrase, three times at most. An empty one gives the
+// key up.
+func (u *auth) unlock(f *keyFile) error {
+	q := Question{Kind: "passphrase", Hop: u.target.Name, Text: "passphrase of " + f.name() + ":"}
+	for range maxTries {
+		answer, err := u.ask(q)
+		if errors.Is(err, ErrNobodyToAsk) {
+			u.needs = "the passphrase of " + f.name()
+		}
+		if err != nil {
+			return u.unusable(f, err)
+		}
+		if answer == "" {
+			return u.unusable(f, errors.New("no passphrase given"))
+		}
+		if err = f.unlock(answer); err == nil {
+			u.person = true
+			return nil
+		}
+		if !errors.Is(err, errPassphrase) {
+			return u.unusable(f, err)
+		}
+		q.Cause = "wrong passphrase"
+	}
+	return u.unusable(f, errPassphrase)
+}
+
+func (u *auth) unusable(f *keyFile, err error) error {
+	u.ids.unused = append(u.ids.unused, f.name()+" ("+oneLine(err.Error())+")")
+	if u.ctx.Err() != nil {
+		u.fatal = context.Cause(u.ctx)
+	}
+	return err
+}
+
+func (u *auth) password() (string, error) {
+	q := Question{Kind: "password", Hop: u.target.Name, Text: "password of " + u.target.User + ":"}
+	if u.wrong > 0 {
+		q.Cause = "wrong password"
+	}
+	u.wrong++
+	return u.answer(q, "a password")
+}
+
+// challenge passes the server's prompts on as they are (RFC 4256).
+func (u *auth) challenge(title, instruction string, prompts []string, echos []bool) ([]string, error) {
+	about := strings.TrimSpace(title + "\n" + instruction)
+	if len(prompts) == 0 {
+		if about != "" {
+			u.opts.notice(bounded(about, 4096))
+		}
+		u.clock.grant(pushLimit)
+		return nil, nil
+	}
+	if len(prompts) > 16 {
+		return nil, u.give(fmt.Errorf("it asks %d questions at once", len(prompts)))
+	}
+	answers := make([]string, len(prompts))
+	for i, prompt := range prompts {
+		q := Question{Kind: "keyboard", Hop: u.target.Name, Text: prompt, Echo: echos[i]}
+		if about != "" && i == 0 {
+			q.Text = about + "\n" + prompt
+		}
+		what := "a code"
+		if strings.Contains(strings.ToLower(prompt), "password") {
+			what, u.current = "a password", "password"
+		}
+		if u.wrong > 0 {
+			q.Cause = "not accepted"
+		}
+		var err error
+		if answers[i], err = u.answer(q, what); err != nil {
+			return nil, err
+		}
+	}
+	u.wrong++
+	u.clock.grant(pushLimit)
+	return answers, nil
+}
+
+// answer asks; without an answer the sign-in is over.
+func (u *auth) answer(q Question, what string) (string, error) {
+	text, err := u.ask(q)
+	if errors.Is(err, ErrNobodyToAsk) {
+		e := u.failed()
+		e.Needs, e.Err = what, err
+		return "", u.give(e)
+	}
+	if err != nil {
+		e := u.failed()
+		e.Err = err
+		return "", u.give(e)
+	}
+	u.person = true
+	return text, nil
+}
+
+// give ends the sign-in with err.
+func (u *auth) give(err error) error {
+	u.fatal = err
+	return err
+}
+
+func (u *auth) failed() *AuthError {
+	e := &AuthError{Name: u.target.Name, User: u.target.User, Unused: u.ids.unused}
+	for _, id := range u.ids.ready {
+		if id.offered {
+			e.Offered = append(e.Offered, id.name)
+		}
+	}
+	return e
+}
+
+// refused is the error when nothing is left to try.
+func (u *auth) refused(allowed []string) error {
+	e := u.failed()
+	if e.Needs = u.needs; u.needs != "" {
+		e.Err = ErrNobodyToAsk
+		return e
+	}
+	ours := slices.ContainsFunc(allowed, func(m string) bool { return slices.Contains(openSSHOrder, m) })
+	if !ours && len(allowed) > 0 {
+		e.Ended = "it takes only " + strings.Join(allowed, ", ")
+	}
+	return e
+}
+
+// ended is the error of a sign-in in which the connection ended: the server
+// said so, or it just broke.
+func (u *auth) ended(err error) error {
+	said := rootText(err)
+	if i := strings.Index(said, "disconnect, reason "); i >= 0 {
+		e := u.failed()
+		_, e.Ended, _ = strings.Cut(said[i:], ": ")
+		return e
+	}
+	return &DialError{Name: u.target.Name, Address: u.target.Address(), Phase: PhaseSignIn, Err: err}
+}

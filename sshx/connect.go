@@ -1,0 +1,302 @@
+package sshx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const defaultTimeout = 15 * time.Second
+
+// Question is put to a person.
+type Question struct {
+	Kind        string `json:"kind"` // hostkey, passphrase, password or keyboard
+	Hop         string `json:"hop"`  // the machine that asks
+	Text        string `json:"text"`
+	Echo        bool   `json:"echo"`
+	KeyType     string `json:"key_type,omitempty"`    // hostkey: ED25519, …
+	Fingerprint string `json:"fingerprint,omitempty"` // hostkey
+	Cause       string `json:"cause,omitempty"`       // why it is asked again
+}
+
+// Options say how to connect. The zero value works where nobody has to be
+// asked.
+type Options struct {
+	// Timeout bounds what needs no person, in all; 0 is 15 s. While a person
+	// is asked the clock stops.
+	Timeout time.Duration
+	// LastKey is the fingerprint of the key to offer first.
+	LastKey string
+	// PinnedHostKey is the fingerprint of a host key accepted before, where no
+	// known_hosts file has one.
+	PinnedHostKey string
+	// Notice hears banners and the like, bounded; nil: nobody does.
+	Notice func(text string)
+	// Ask puts a question to a person; nil: nobody can be asked.
+	Ask func(ctx context.Context, q Question) (string, error)
+	// Dial reaches the target, through a gateway or otherwise; nil: directly,
+	// or by the ProxyCommand.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+func (o *Options) timeout() time.Duration {
+	if o.Timeout <= 0 {
+		return defaultTimeout
+	}
+	return o.Timeout
+}
+
+func (o *Options) notice(text string) {
+	if o.Notice != nil {
+		o.Notice(text)
+	}
+}
+
+// Signed says how a sign-in went.
+type Signed struct {
+	Method         string `json:"method"`                    // "agent", "id_ed25519", "password", "code"; several: "agent, code"
+	KeyFingerprint string `json:"key_fingerprint,omitempty"` // of the key that was taken last
+	HostKey        string `json:"host_key"`                  // fingerprint
+	HostKeySaved   bool   `json:"host_key_saved"`
+	Person         bool   `json:"person"` // a person answered, or touched, more than the host key
+}
+
+// errTimeout is the cause of a context whose clock ran out.
+var errTimeout = errors.New("time is up")
+
+// attempt is one Connect under way.
+type attempt struct {
+	target *Target
+	opts   Options
+	ctx    context.Context
+	clock  *clock
+	conn   *watched
+	phase  atomic.Pointer[Phase]
+	auth   *auth
+	banner int // bytes of banners so far
+}
+
+// Connect signs in to t. It does not walk t.Via: opts.Dial does. Every phase
+// is bounded, and the end of ctx ends it at once. Errors are *DialError,
+// *NotFoundError, *HostKeyError, *AuthError, or the end of ctx.
+func Connect(ctx context.Context, t *Target, opts Options) (*Conn, error) {
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a := &attempt{target: t, opts: opts, ctx: ctx}
+	a.clock = startClock(opts.timeout(), func() { cancel(errTimeout) })
+	defer a.clock.end()
+	a.enter(PhaseDial)
+	if t.Via != nil && opts.Dial == nil {
+		return nil, &DialError{Name: t.Name, Address: t.Address(), Phase: PhaseDial, Err: fmt.Errorf("no way through %s was given", t.Via.Name)}
+	}
+	hosts, err := newHostKeys(t, &a.opts, a.ask)
+	if err != nil {
+		return nil, err
+	}
+	a.auth = newAuth(a)
+	defer a.auth.close()
+	c, err := a.run(hosts)
+	if err == nil {
+		return c, nil
+	}
+	if outer.Err() != nil {
+		return nil, fmt.Errorf("connect to %s: %w", t.Name, context.Cause(outer))
+	}
+	return nil, a.explain(err)
+}
+
+func (a *attempt) enter(p Phase) { a.phase.Store(&p) }
+
+func (a *attempt) run(hosts *hostKeys) (*Conn, error) {
+	raw, err := a.dial()
+	if err != nil {
+		return nil, err
+	}
+	a.conn = watch(raw)
+	a.enter(PhaseGreeting)
+	closing := context.AfterFunc(a.ctx, func() { a.conn.Close() })
+	sc, chans, reqs, err := ssh.NewClientConn(a.conn, a.target.Address(), a.config(hosts))
+	if !closing() && err == nil { // it is being closed under us
+		sc.Close()
+		go ssh.DiscardRequests(reqs)
+		for range chans {
+		}
+		err = context.Cause(a.ctx)
+	}
+	if err != nil {
+		a.conn.Close()
+		return nil, err
+	}
+	signed := a.auth.signed()
+	signed.HostKey, signed.HostKeySaved = hosts.shown, hosts.saved
+	return newConn(a.target.Name, a.opts.timeout(), a.conn, signed, sc, chans, reqs), nil
+}
+
+func (a *attempt) dial() (net.Conn, error) {
+	switch {
+	case a.opts.Dial != nil:
+		return dialInTime(a.ctx, a.opts.Dial, a.target.Address())
+	case a.target.ProxyCommand != "":
+		return dialCommand(a.target)
+	}
+	var d net.Dialer
+	return d.DialContext(a.ctx, "tcp", a.target.Address())
+}
+
+// dialInTime ends with ctx, even if the dialer does not.
+func dialInTime(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), addr string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		conn, err := dial(ctx, "tcp", addr)
+		done <- result{conn, err}
+	}()
+	select {
+	case r := <-done:
+		return r.conn, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				r.conn.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// config sets the algorithms: none that is known to be weak, and AES-GCM
+// first, which prefix truncation (CVE-2023-48795) cannot touch where a server
+// lacks strict key exchange.
+func (a *attempt) config(hosts *hostKeys) *ssh.ClientConfig {
+	algorithms := ssh.SupportedAlgorithms()
+	return &ssh.ClientConfig{
+		Config: ssh.Config{
+			KeyExchanges: algorithms.KeyExchanges, Ciphers: algorithms.Ciphers, MACs: algorithms.MACs,
+		},
+		User:              a.target.User,
+		ClientVersion:     "SSH-2.0-nbremote",
+		HostKeyAlgorithms: hosts.algorithms(),
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			a.enter(PhaseKex)
+			return hosts.check(a.ctx, key)
+		},
+		AuthCallback:   a.auth.next,
+		BannerCallback: a.hearBanner,
+	}
+}
+
+const maxBanner = 64 << 10
+
+func (a *attempt) hearBanner(text string) error {
+	if room := maxBanner - a.banner; len(text) > room {
+		text = text[:max(room, 0)]
+	}
+	a.banner += len(text)
+	if text != "" {
+		a.opts.notice(text)
+	}
+	return nil
+}
+
+// ask puts a question to a person; the clock stands meanwhile.
+func (a *attempt) ask(q Question) (string, error) {
+	if a.opts.Ask == nil {
+		return "", ErrNobodyToAsk
+	}
+	a.clock.stop()
+	defer a.clock.start(a.opts.timeout() / 3)
+	q.Text = bounded(q.Text, 4096)
+	return a.opts.Ask(a.ctx, q)
+}
+
+// explain says what an error of the attempt means to a person.
+func (a *attempt) explain(err error) error {
+	var hostKey *HostKeyError
+	if errors.As(err, &hostKey) {
+		return hostKey
+	}
+	var signIn *AuthError
+	if errors.As(err, &signIn) {
+		return signIn
+	}
+	e := &DialError{Name: a.target.Name, Address: a.target.Address(), Phase: a.reached(), Err: err}
+	if a.target.Via != nil {
+		e.Via = a.target.Via.Name
+	}
+	if context.Cause(a.ctx) == errTimeout {
+		e.After, e.Err = a.clock.limit(), nil
+		if p, ok := a.rawConn().(*pipeConn); ok {
+			e.because = p.said()
+		}
+		return e
+	}
+	var dns *net.DNSError
+	if e.Phase == PhaseDial && errors.As(err, &dns) && dns.IsNotFound && a.target.Via == nil {
+		return a.notFound()
+	}
+	if e.Phase == PhaseSignIn {
+		return a.auth.ended(err)
+	}
+	a.addCause(e)
+	return e
+}
+
+func (a *attempt) rawConn() net.Conn {
+	if a.conn == nil {
+		return nil
+	}
+	return a.conn.Conn
+}
+
+// addCause looks for words of the peer, or of a ProxyCommand, about a failure.
+func (a *attempt) addCause(e *DialError) {
+	if p, ok := a.rawConn().(*pipeConn); ok {
+		e.because = p.ended()
+		return
+	}
+	if e.Phase == PhaseGreeting && a.conn.said() != "" {
+		e.because = "it said " + show(a.conn.said())
+	} else if errors.Is(e.Err, io.EOF) && e.Phase == PhaseGreeting {
+		e.because = "too many connections at once (MaxStartups), or this address is not allowed"
+	}
+	var caused interface{ Cause() string }
+	if e.because == "" && errors.As(e.Err, &caused) {
+		e.because = oneLine(caused.Cause())
+	}
+}
+
+// reached is the phase that the attempt is in.
+func (a *attempt) reached() Phase {
+	phase := *a.phase.Load()
+	if phase == PhaseGreeting && a.conn.greeted.Load() {
+		return PhaseKex
+	}
+	return phase
+}
+
+func (a *attempt) notFound() error {
+	t := a.target
+	n, err := parseName(t.Name)
+	e := &NotFoundError{Name: t.Name, Host: t.Host, Config: t.configName(), InConfig: err != nil || n.host != t.Host}
+	if !e.InConfig {
+		e.Suggestion = suggest(n.host, t.ConfigFile)
+	}
+	return e
+}
+
+func bounded(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "…"
+	}
+	return s
+}
