@@ -1,0 +1,83 @@
+package jupyter
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"nbremote/internal/remote"
+)
+
+// script is the session's run.sh: the environment as if activated, then
+// Jupyter itself. It holds no token, but the way to its file.
+func (w *Wish) script(port int) (string, error) {
+	program, err := w.program()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line(`J_HERE=$PWD`)
+	line(`IFS= read -r J_RUN <jupyter-run`)
+	w.activate(line)
+	for _, kv := range w.Setenv {
+		key, value, _ := strings.Cut(kv, "=")
+		line("export %s=%s", key, remote.Quote(value))
+	}
+	line(`unset JUPYTER_TOKEN JUPYTER_TOKEN_FILE JUPYTER_PORT JUPYTER_PORT_RETRIES JUPYTER_NO_CONFIG JUPYTER_SERVER_ROOT JUPYTER_SERVER_URL`)
+	line(`export JUPYTER_RUNTIME_DIR="$J_RUN" NBREMOTE_CONFIG_DIR="$J_RUN/c" NBREMOTE_TOKEN_FILE="$J_HERE/jupyter-token" NBREMOTE_PORT=%d`, port)
+	line(`export JUPYTER_CONFIG_PATH="$J_RUN/c${JUPYTER_CONFIG_PATH:+:$JUPYTER_CONFIG_PATH}"`)
+	if !w.TCP {
+		line(`export NBREMOTE_SOCK="$J_RUN/s"`)
+	}
+	line(`cd -- %s || { echo %s; exit 66; }`, remote.Quote(w.Dir), remote.Quote("nbremote: cannot enter "+w.Dir))
+	argv := []string{remote.Quote(program), "--no-browser"}
+	for _, arg := range w.Args {
+		argv = append(argv, remote.Quote(arg))
+	}
+	w.exec(line, strings.Join(argv, " "))
+	return b.String(), nil
+}
+
+// program is the one for the user interface.
+func (w *Wish) program() (string, error) {
+	if !w.Install.has(w.UI) {
+		return "", &MissingError{
+			What: fmt.Sprintf("find jupyter-%s in %s: not installed there", w.UI, w.Install.Name),
+			Try:  w.Install.Python + " -m pip install " + map[string]string{"lab": "jupyterlab", "notebook": "notebook", "server": "jupyter_server"}[w.UI],
+		}
+	}
+	return path.Join(w.Install.Prefix, "bin", "jupyter-"+w.UI), nil
+}
+
+// activate does what activating the environment would.
+func (w *Wish) activate(line func(string, ...any)) {
+	prefix := w.Install.Prefix
+	bin := remote.Quote(path.Join(prefix, "bin"))
+	switch w.Install.Kind {
+	case "path", "uv", "pipx":
+		// A tool, not an environment to work in: its kernels are elsewhere.
+		line(`case :$PATH: in *:%s:*) ;; *) PATH=$PATH:%s ;; esac`, bin, bin)
+	case "conda":
+		line(`unset VIRTUAL_ENV PYTHONHOME`)
+		line(`export CONDA_PREFIX=%s CONDA_DEFAULT_ENV=%s CONDA_SHLVL=1`, remote.Quote(prefix), remote.Quote(strings.TrimPrefix(w.Install.Name, "conda ")))
+		line(`PATH=%s:$PATH`, bin)
+	default:
+		line(`unset PYTHONHOME CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_SHLVL`)
+		line(`export VIRTUAL_ENV=%s`, remote.Quote(prefix))
+		line(`PATH=%s:$PATH`, bin)
+	}
+	line(`export PATH`)
+}
+
+// exec ends the script. What conda packages want done at activation is often
+// written for bash; without it they are left alone.
+func (w *Wish) exec(line func(string, ...any), argv string) {
+	if w.Install.Kind == "conda" {
+		line(`if command -v bash >/dev/null 2>&1; then`)
+		line(`for J_F in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do [ -f "$J_F" ] || continue`)
+		line(`exec bash -c 'for J_F in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$J_F"; done; exec "$@"' nbremote %s`, argv)
+		line(`done; fi`)
+	}
+	line(`exec %s`, argv)
+}

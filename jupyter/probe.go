@@ -1,0 +1,277 @@
+package jupyter
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"nbremote/internal/remote"
+	"nbremote/internal/session"
+)
+
+//go:embed common.sh
+var commonText string
+
+//go:embed probe.sh
+var probeText string
+
+// script is our part behind the common ones, with variables set before it.
+func script(text string, values ...string) string {
+	var b strings.Builder
+	b.WriteString(remote.Prelude + remote.Dirs + session.Lib + remote.Compact(commonText))
+	for i := 0; i < len(values); i += 2 {
+		b.WriteString(values[i] + "=" + remote.Quote(values[i+1]) + "\n")
+	}
+	b.WriteString(remote.Compact(text))
+	return b.String()
+}
+
+// Probe looks around on the host: one script, one answer, no Python. A path
+// that is not there is a *NotFoundError.
+func Probe(ctx context.Context, r remote.Runner, look Look) (*Host, error) {
+	out, err := r.Run(ctx, script(probeText, "J_PATH", look.Path, "J_ENV", look.Env))
+	if err != nil {
+		return nil, err
+	}
+	return parseProbe(out)
+}
+
+// parseProbe reads the answer of probe.sh. What the host says of one thing is
+// left out when it makes no sense; the rest counts.
+func parseProbe(out []byte) (*Host, error) {
+	fields, err := remote.ParseFields(out)
+	if err != nil {
+		return nil, fmt.Errorf("read what the host answers: %w", err)
+	}
+	p := &probe{host: &Host{servers: map[string]*Server{}}, found: map[string]*Server{}, now: time.Now()}
+	for _, f := range fields {
+		p.field(f.Name, string(f.Value))
+	}
+	if p.missing != "" {
+		return nil, &NotFoundError{Path: p.missing, Reason: p.missingWhy}
+	}
+	if !p.done || p.host.Dir == "" {
+		return nil, fmt.Errorf("read what the host answers: it broke off")
+	}
+	p.finish()
+	return p.host, nil
+}
+
+// probe is an answer as it is read, field by field: a field such as install
+// begins a group, and those that follow belong to it.
+type probe struct {
+	host       *Host
+	now        time.Time
+	installs   []Install
+	onPath     map[string]bool
+	asked      string
+	sessions   []ours
+	foreign    []*foreign
+	enc        string             // whose runtime file comes next
+	found      map[string]*Server // by the session's encoded name
+	group      string
+	listeners  string
+	configFile string
+	uptime     float64
+	gpus, apps string
+	pids       string
+	missing    string
+	missingWhy string
+	done       bool
+}
+
+// ours is a group of session_list.
+type ours struct {
+	Session
+	enc, dir  string
+	started   time.Time
+	tmux, pid string
+	spec      spec
+}
+
+type foreign struct {
+	pid    int
+	stat   string
+	server *Server
+}
+
+func (p *probe) field(name, value string) {
+	h := p.host
+	switch name {
+	case "home":
+		h.Home = value
+	case "shell":
+		h.Shell = value
+	case "uid":
+		h.UID, _ = strconv.Atoi(value)
+	case "linger":
+		h.Linger = value != ""
+	case "python":
+		h.Python = value
+	case "ensurepip":
+		h.ensurePip = true
+	case "uv":
+		h.UV = value
+	case "tmux":
+		if p.group == "session" {
+			p.sessions[len(p.sessions)-1].tmux = value
+		} else {
+			h.Tmux = value
+		}
+	case "dir":
+		if p.group == "session" {
+			p.sessions[len(p.sessions)-1].dir = value
+		} else {
+			h.Dir = value
+		}
+	case "file":
+		h.File = value
+	case "no-dir":
+		p.missing, p.missingWhy = value, "no such file or directory"
+	case "no-dir-why":
+		p.missingWhy = value
+	case "install", "kind", "name", "programs", "dists", "asked-prefix", "at-python", "on-path":
+		p.install(name, value)
+	case "session", "enc", "running", "pid", "started", "ended", "exit", "spec":
+		p.session(name, value)
+	case "session-enc":
+		p.enc, p.group = value, name
+	case "foreign", "stat":
+		p.foreigner(name, value)
+	case "runtime":
+		p.runtime(value)
+	default:
+		p.machine(name, value)
+	}
+}
+
+func (p *probe) machine(name, value string) {
+	switch name {
+	case "tcp":
+		p.listeners = value
+	case "config-file":
+		p.configFile = strings.TrimSuffix(value, ".")
+	case "uptime":
+		p.uptime, _ = strconv.ParseFloat(value, 64)
+	case "MemTotal":
+		p.host.Memory.Total = kib(value)
+	case "MemAvailable":
+		p.host.Memory.Available = kib(value)
+	case "disk":
+		p.host.Disk = parseDisk(value)
+	case "gpus":
+		p.gpus = value
+	case "gpu-apps":
+		p.apps = value
+	case "my-pids":
+		p.pids = value
+	case "done":
+		p.done = true
+	}
+}
+
+func (p *probe) install(name, value string) {
+	switch name {
+	case "install":
+		p.installs, p.group = append(p.installs, Install{Prefix: value}), name
+		return
+	case "asked-prefix":
+		p.asked = value
+		return
+	case "on-path":
+		if p.onPath == nil {
+			p.onPath = map[string]bool{}
+		}
+		p.onPath[value] = true
+		return
+	}
+	if len(p.installs) == 0 {
+		return
+	}
+	i := &p.installs[len(p.installs)-1]
+	switch name {
+	case "kind":
+		i.Kind = value
+	case "name":
+		i.Name = value
+	case "programs":
+		i.programs = strings.Fields(value)
+	case "dists":
+		i.versions(value)
+	case "at-python":
+		i.Python = value
+	}
+}
+
+func (p *probe) session(name, value string) {
+	if name == "session" {
+		p.sessions = append(p.sessions, ours{Session: Session{Name: value, Exit: -1}})
+		p.group = name
+		return
+	}
+	if p.group != "session" {
+		return
+	}
+	s := &p.sessions[len(p.sessions)-1]
+	switch name {
+	case "enc":
+		s.enc = value
+	case "running":
+		s.Running = value != ""
+	case "pid":
+		s.pid = value
+	case "started":
+		s.started = epoch(value)
+	case "ended":
+		s.Ended = epoch(value)
+	case "exit":
+		if code, err := strconv.Atoi(value); err == nil {
+			s.Exit = code
+		}
+	case "spec":
+		if json.Unmarshal([]byte(value), &s.spec) == nil && s.spec.Kind == kindJupyter {
+			s.Jupyter, s.Session.Dir = true, s.spec.Dir
+		}
+	}
+}
+
+func (p *probe) foreigner(name, value string) {
+	if name == "foreign" {
+		pid, _ := strconv.Atoi(value)
+		p.foreign, p.group = append(p.foreign, &foreign{pid: pid}), name
+	} else if p.group == "foreign" {
+		p.foreign[len(p.foreign)-1].stat = value
+	}
+}
+
+func (p *probe) runtime(value string) {
+	s, err := parseRuntime([]byte(value))
+	if err != nil {
+		return
+	}
+	if p.group == "foreign" {
+		p.foreign[len(p.foreign)-1].server = s
+	} else if p.group == "session-enc" {
+		p.found[p.enc] = s
+	}
+}
+
+func kib(value string) int64 {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 || n > 1<<50 {
+		return 0
+	}
+	return n << 10
+}
+
+func epoch(value string) time.Time {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n <= 0 || n > 1<<40 {
+		return time.Time{}
+	}
+	return time.Unix(n, 0)
+}
