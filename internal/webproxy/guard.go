@@ -1,0 +1,33 @@
+package webproxy
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// refusal says why a request is refused, "" if it is not. A name of somebody
+// else that leads to this port (DNS rebinding) shows in Host, a page of
+// somebody else in Origin, also in that of a websocket.
+func (p *Proxy) refusal(r *http.Request) string {
+	if !p.ours(r.Host) {
+		return "This port answers to 127.0.0.1 and localhost only."
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		if origin != "http://"+r.Host {
+			return "This port answers to its own pages only."
+		}
+	}
+	return ""
+}
+
+// ours is an exact list. Browsers leave the port out when it is 80.
+func (p *Proxy) ours(host string) bool {
+	port := ":" + strconv.Itoa(p.Port)
+	switch host {
+	case "127.0.0.1" + port, "localhost" + port:
+		return true
+	case "127.0.0.1", "localhost":
+		return p.Port == 80
+	}
+	return false
+}

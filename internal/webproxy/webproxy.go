@@ -1,0 +1,160 @@
+// Package webproxy is the local port of a page: an HTTP proxy for one browser
+// and one far Jupyter. It guards who may speak to it, holds requests while the
+// line is down, and lets the browser in without the token in any command line.
+// It knows HTTP and websockets only; how to reach the far server is a function.
+package webproxy
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	patience    = 15 * time.Second
+	linger      = 10 * time.Second
+	idle        = 90 * time.Second
+	idleStreams = 32
+	bufferSize  = 64 << 10
+)
+
+// Proxy is the http.Handler of one page. Set its fields before it serves; the
+// functions are called from many goroutines.
+type Proxy struct {
+	Port int // that the browser connects to
+
+	// Dial reaches the far server. It may wait for the line as long as ctx
+	// allows. Connections should have CloseWrite.
+	Dial func(ctx context.Context) (net.Conn, error)
+
+	Up    func() bool      // is the line up? nil = always
+	Since func() time.Time // when it went down, nil = when we first saw it
+	Token func() string    // of the far server, nil or "" = none is needed
+
+	Host     string        // its name in what a person reads, "" = the host
+	Command  string        // what opens the page again, "" = nbremote open
+	Patience time.Duration // how long what destroys waits for the line, 0 = 15 s
+
+	ready     sync.Once
+	transport *http.Transport
+	reverse   *httputil.ReverseProxy
+	lingering time.Duration // 0 = linger
+	ctx       context.Context
+	end       context.CancelFunc
+
+	nonces nonces
+	tabs   tabs
+
+	mu        sync.Mutex
+	downSince time.Time // zero while up
+}
+
+// prepare makes what the fields imply, once.
+func (p *Proxy) prepare() {
+	p.ready.Do(func() {
+		p.ctx, p.end = context.WithCancel(context.Background())
+		p.transport = &http.Transport{
+			Proxy:               nil, // a proxy from the environment must never see the token
+			DialContext:         p.dial,
+			DisableCompression:  true,
+			MaxIdleConns:        idleStreams,
+			MaxIdleConnsPerHost: idleStreams,
+			IdleConnTimeout:     idle,
+			ReadBufferSize:      bufferSize,
+			WriteBufferSize:     bufferSize,
+		}
+		p.reverse = &httputil.ReverseProxy{
+			Rewrite:       p.rewrite,
+			Transport:     roundTripper{p},
+			FlushInterval: -1,
+			BufferPool:    buffers{},
+			ErrorLog:      log.New(io.Discard, "", 0),
+			ErrorHandler:  p.failed,
+		}
+	})
+}
+
+// ServeHTTP passes a request of the page on.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.prepare()
+	if why := p.refusal(r); why != "" {
+		plain(w, http.StatusForbidden, why)
+		return
+	}
+	if r.Method == http.MethodConnect || !strings.HasPrefix(r.URL.Path, "/") {
+		plain(w, http.StatusBadRequest, "This is the port of a page, not a proxy.")
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, noncePrefix) {
+		p.redeem(w, r)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
+	h := p.hold(ctx, cancel, r)
+	defer h.end(w)
+	r = r.WithContext(context.WithValue(ctx, holdKey{}, h))
+	if isWebsocket(r) {
+		s := &handshake{ResponseWriter: w, proxy: p, path: r.URL.Path, cancel: cancel}
+		defer s.done()
+		w = s
+	}
+	p.reverse.ServeHTTP(w, r)
+}
+
+// Close ends what is held and the open websockets; the listener and its other
+// connections are the caller's.
+func (p *Proxy) Close() {
+	p.prepare()
+	p.end()
+	p.transport.CloseIdleConnections()
+}
+
+// rewrite changes nothing but the next hop: Host stays, so that Jupyter's own
+// check of it counts, and the query stays as it was written.
+func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
+	r.Out.URL.Scheme, r.Out.URL.Host = "http", "127.0.0.1:"+strconv.Itoa(p.Port)
+	r.Out.Host = r.In.Host
+	r.Out.URL.RawQuery = r.In.URL.RawQuery
+}
+
+// dial ends with the request it is for: http.Transport alone would wait on,
+// and all that was ever given up would dial when the line is back.
+func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if h := holdOf(ctx); h != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(h.ctx, cancel)()
+	}
+	return p.Dial(ctx)
+}
+
+func (p *Proxy) up() bool {
+	up := p.Up == nil || p.Up()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case up:
+		p.downSince = time.Time{}
+	case p.downSince.IsZero():
+		p.downSince = time.Now()
+	}
+	return up
+}
+
+// buffers is a pool of big buffers: what one read of a fast line can bring.
+type buffers struct{}
+
+var pool = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+func (buffers) Get() []byte  { return pool.Get().(*[bufferSize]byte)[:] }
+func (buffers) Put(b []byte) { pool.Put((*[bufferSize]byte)(b)) }
