@@ -1,0 +1,219 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// document is a file while it is read. Values are taken one by one, not into a
+// struct, because only so is the line of every wrong one known.
+type document struct {
+	path string
+	md   toml.MetaData
+	c    *Config
+}
+
+type table map[string]toml.Primitive
+
+func parse(path, text string) (*Config, error) {
+	d := &document{path: path, c: &Config{Path: path}}
+	top := table{}
+	var err error
+	if d.md, err = toml.Decode(text, &top); err != nil {
+		return d.c, d.syntax(err)
+	}
+	for _, key := range sorted(top) {
+		if err := d.top(key, top[key]); err != nil {
+			return &Config{Path: path}, err
+		}
+	}
+	return d.c, nil
+}
+
+func sorted[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+
+func (d *document) top(key string, p toml.Primitive) (err error) {
+	switch key {
+	case "default_host":
+		d.c.DefaultHost, err = d.word(key, p)
+		return err
+	case "hosts":
+		return d.hosts(p)
+	}
+	return d.unknown("", key, p)
+}
+
+func (d *document) hosts(p toml.Primitive) error {
+	hosts, ok := d.table(p)
+	if !ok {
+		return d.wrong(p, "hosts must be a table", `[hosts.NAME]`)
+	}
+	d.c.Hosts = make(map[string]Host, len(hosts))
+	for _, name := range sorted(hosts) {
+		h, err := d.host(name, hosts[name])
+		if err != nil {
+			return err
+		}
+		d.c.Hosts[name] = h
+	}
+	return nil
+}
+
+func (d *document) host(name string, p toml.Primitive) (Host, error) {
+	var h Host
+	at := toml.Key{"hosts", name}.String()
+	keys, ok := d.table(p)
+	if !ok {
+		return h, d.wrong(p, short(at)+" must be a table", "["+short(at)+"]")
+	}
+	for _, key := range sorted(keys) {
+		if err := d.hostKey(&h, name, key, keys[key]); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+func (d *document) hostKey(h *Host, name, key string, p toml.Primitive) (err error) {
+	full := toml.Key{"hosts", name, key}.String()
+	switch key {
+	case "ssh":
+		h.SSH, err = d.word(full, p)
+	case "dir":
+		h.Dir, err = d.word(full, p)
+	case "env":
+		h.Env, err = d.word(full, p)
+	case "via":
+		h.Via, err = d.words(full, p)
+	case "setenv":
+		h.Setenv, err = d.setenv(full, p)
+	default:
+		err = d.unknown(name, key, p)
+	}
+	return err
+}
+
+// table takes a table apart. The decoder alone would take a number for an
+// empty one.
+func (d *document) table(p toml.Primitive) (table, bool) {
+	var v any
+	if d.md.PrimitiveDecode(p, &v) != nil {
+		return nil, false
+	}
+	if _, ok := v.(map[string]any); !ok {
+		return nil, false
+	}
+	t := table{}
+	return t, d.md.PrimitiveDecode(p, &t) == nil
+}
+
+// word is a text without control characters.
+func (d *document) word(key string, p toml.Primitive) (string, error) {
+	var s string
+	if d.md.PrimitiveDecode(p, &s) != nil {
+		return "", d.wrong(p, short(key)+" must be text", last(key)+` = "…"`)
+	}
+	if hasControl(s) {
+		return "", d.wrong(p, short(key)+" has a control character", "leave it out")
+	}
+	d.set(key, s, p)
+	return s, nil
+}
+
+func (d *document) words(key string, p toml.Primitive) ([]string, error) {
+	var list []string
+	if d.md.PrimitiveDecode(p, &list) != nil {
+		return nil, d.wrong(p, short(key)+" must be a list of texts", last(key)+` = ["bastion"]`)
+	}
+	for _, s := range list {
+		if s == "" || hasControl(s) {
+			return nil, d.wrong(p, short(key)+" has an empty entry or a control character", last(key)+` = ["bastion"]`)
+		}
+	}
+	d.set(key, strings.Join(list, ", "), p)
+	return list, nil
+}
+
+func (d *document) setenv(key string, p toml.Primitive) (map[string]string, error) {
+	const try = `setenv = { OMP_NUM_THREADS = "8" }`
+	values, ok := d.table(p)
+	if !ok {
+		return nil, d.wrong(p, short(key)+" must be a table", try)
+	}
+	out := make(map[string]string, len(values))
+	for _, name := range sorted(values) {
+		var s string
+		v := values[name]
+		switch {
+		case !validName(name):
+			return nil, d.wrong(v, fmt.Sprintf("%q is not the name of an environment variable", short(name)), try)
+		case d.md.PrimitiveDecode(v, &s) != nil:
+			return nil, d.wrong(v, short(name)+" must be text", short(name)+` = "…", in quotes`)
+		case strings.ContainsRune(s, 0):
+			return nil, d.wrong(v, short(name)+" has a zero byte", "leave it out")
+		}
+		out[name] = s
+		d.set(key+"."+name, s, v)
+	}
+	return out, nil
+}
+
+func (d *document) set(key, value string, p toml.Primitive) {
+	d.c.settings = append(d.c.settings, Setting{key, value, fmt.Sprintf("%s:%d", d.path, d.line(p))})
+}
+
+func (d *document) wrong(p toml.Primitive, text, try string) error {
+	return &Error{Path: d.path, Line: d.line(p), Text: text, Try: try}
+}
+
+// syntax is the parser's own error: its line, and its word without the rest.
+func (d *document) syntax(err error) error {
+	var at toml.ParseError
+	if !errors.As(err, &at) {
+		return &Error{Path: d.path, Text: short(err.Error()), err: err}
+	}
+	text, _, _ := strings.Cut(at.Message, "\n")
+	return &Error{Path: d.path, Line: max(at.Position.Line, 1), Text: short(text), Try: `key = "value", or [hosts.NAME]`}
+}
+
+// trip fails on purpose: the parser tells the line of a value only in errors.
+type trip struct{}
+
+func (*trip) UnmarshalTOML(any) error { return errors.New("here") }
+
+// line is where a value stands; 1 where only its parts are written down.
+func (d *document) line(p toml.Primitive) int {
+	var at toml.ParseError
+	if errors.As(d.md.PrimitiveDecode(p, &trip{}), &at) && at.Position.Line > 0 {
+		return at.Position.Line
+	}
+	inner, _ := d.table(p)
+	first := 0
+	for _, v := range inner {
+		if n := d.line(v); first == 0 || n < first {
+			first = n
+		}
+	}
+	return max(first, 1)
+}
+
+func last(key string) string { return short(key[strings.LastIndexByte(key, '.')+1:]) }
+
+func hasControl(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < 0x20 || (r >= 0x7f && r < 0xa0) }) >= 0
+}
+
+// validName says whether a shell takes name as a variable's.
+func validName(name string) bool {
+	if name == "" || (name[0] >= '0' && name[0] <= '9') {
+		return false
+	}
+	return strings.IndexFunc(name, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) < 0
+}
