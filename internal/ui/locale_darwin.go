@@ -1,0 +1,3 @@
+package ui
+
+const noLocaleIsUTF8 = true

@@ -1,0 +1,5 @@
+//go:build unix && !darwin
+
+package ui
+
+const noLocaleIsUTF8 = false
