@@ -1,0 +1,172 @@
+// Package holder is the background process on the laptop that owns the SSH
+// connection to one target and the local ports in front of it, and the client
+// that commands use to talk to it. It knows nothing of Jupyter: a page is an
+// address on the host, a token for the browser, and paths to look at.
+package holder
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"nbremote/sshx"
+)
+
+// API is the version of the control API. It only grows: a newer command can
+// always list, read and close an older holder.
+const API = 1
+
+// State is what the line to the target is doing.
+type State string
+
+// The states of a line.
+const (
+	Connecting  State = "connecting"
+	Up          State = "up"
+	Down        State = "down"
+	NeedsSignIn State = "needs sign-in" // a person must answer; no dial starts by itself
+	Stopped     State = "stopped"       // a changed host key: nothing is tried until a command asks
+)
+
+// Place is where the holders of one user keep their files: sockets and locks
+// in Run, what must outlive a restart in State. Both are 0700 directories.
+type Place struct {
+	Run   string `json:"run"`
+	State string `json:"state"`
+}
+
+// Spec is what a new holder reads on its stdin.
+type Spec struct {
+	Place  Place        `json:"place"`
+	Target *sshx.Target `json:"target"`
+	// ConnectTimeout bounds the phases of a sign-in that need no person; 0 is 15 s.
+	ConnectTimeout time.Duration `json:"connect_timeout"`
+}
+
+// Status is what a holder says of itself.
+type Status struct {
+	API     int       `json:"api"`
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Key     string    `json:"key"`
+	Name    string    `json:"name"`
+	Address string    `json:"address"`
+	User    string    `json:"user"`
+	Via     []string  `json:"via"`
+	Aliases []string  `json:"aliases"`
+	State   State     `json:"state"`
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason,omitempty"`
+	NextTry time.Time `json:"next_try,omitzero"`
+	SignIn  string    `json:"sign_in,omitempty"`
+	Behind  int       `json:"behind"` // connections that other holders run through this one
+	Pages   []Page    `json:"pages"`
+}
+
+// PageSpec asks for a local port in front of one web server on the host.
+type PageSpec struct {
+	Session string `json:"session"`
+	Network string `json:"network"` // "unix" or "tcp", on the host
+	Addr    string `json:"addr"`
+	Token   string `json:"token"`
+	Path    string `json:"path"` // of the page to open, e.g. /lab
+	// Port is the local port to take, or nothing: 0 is the port of last time,
+	// else a free one.
+	Port int `json:"port"`
+	// Watch are paths asked for each minute with the token; the last answers
+	// stand in Page.Report.
+	Watch []string `json:"watch,omitempty"`
+	// Info is kept for the commands and not looked at.
+	Info json.RawMessage `json:"info,omitempty"`
+}
+
+// Page is one local port and what is behind it.
+type Page struct {
+	PageSpec
+	URL      string                     `json:"url"` // http://127.0.0.1:PORT/PATH, without the token
+	Tabs     int                        `json:"tabs"`
+	Gone     bool                       `json:"gone"`            // the server on the host has ended
+	Moved    int                        `json:"moved,omitempty"` // the port of last time, when it was taken
+	TakenBy  string                     `json:"taken_by,omitempty"`
+	Report   map[string]json.RawMessage `json:"report,omitempty"`
+	Reported time.Time                  `json:"reported,omitzero"`
+}
+
+// Opening is the answer to a wish to show a page in the browser.
+type Opening struct {
+	// Connected: a tab is there already, or is just being opened; URL is empty.
+	Connected bool `json:"connected"`
+	// URL is good once, for a minute, from this user; it carries no token.
+	URL string `json:"url,omitempty"`
+}
+
+// Event is one line of what an attached command is told.
+type Event struct {
+	Kind     string        `json:"event"` // start, done, notice, question, answered, state, up, error
+	Hop      string        `json:"hop,omitempty"`
+	Text     string        `json:"text,omitempty"`
+	MS       int64         `json:"ms,omitempty"`
+	ID       int64         `json:"id,omitempty"` // of a question
+	Question *Question     `json:"question,omitempty"`
+	State    State         `json:"state,omitempty"`
+	Error    *Error        `json:"error,omitempty"`
+	Took     time.Duration `json:"took,omitempty"`
+}
+
+// Question is put to a person by whichever command is attached.
+type Question = sshx.Question
+
+// Answer is the reply to a question. Refused: the person would not, or could
+// not, answer.
+type Answer struct {
+	ID      int64  `json:"id"`
+	Text    string `json:"text"`
+	Refused bool   `json:"refused,omitempty"`
+}
+
+// Ran is the answer of a script on the host.
+type Ran struct {
+	Stdout []byte `json:"stdout"`
+}
+
+// Error is an error that crossed the control socket: its words, class, cause
+// and hint as the holder had them.
+type Error struct {
+	Text      string `json:"text"`
+	ClassName string `json:"class"`
+	CauseText string `json:"cause,omitempty"`
+	HintText  string `json:"hint,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// Class is the class of the error, as cli maps it to an exit code.
+func (e *Error) Class() string { return e.ClassName }
+
+// Cause is one line of what is behind it, or "".
+func (e *Error) Cause() string { return e.CauseText }
+
+// Hint is one line to paste or to do, or "".
+func (e *Error) Hint() string { return e.HintText }
+
+// newError copies what err says of itself so that it can cross the socket.
+func newError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) && e.Text == err.Error() {
+		return e
+	}
+	out := &Error{Text: err.Error(), ClassName: "other"}
+	var classed interface{ Class() string }
+	if errors.As(err, &classed) {
+		out.ClassName = classed.Class()
+	}
+	var caused interface{ Cause() string }
+	if errors.As(err, &caused) {
+		out.CauseText = caused.Cause()
+	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		out.HintText = hinted.Hint()
+	}
+	return out
+}

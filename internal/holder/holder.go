@@ -1,0 +1,299 @@
+package holder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"nbremote/sshx"
+)
+
+// idleEnd is how long a holder lives with no page, no command connected and
+// nobody behind it.
+const idleEnd = 60 * time.Second
+
+// ErrTaken says that another holder of the same target is there already.
+var ErrTaken = errors.New("another holder has this target")
+
+// holder is the whole of one background process.
+type holder struct {
+	spec    Spec
+	version string
+	log     *log.Logger
+	memory  *memory
+	line    *line
+	asks    *attached
+	pages   *pages
+	stop    context.CancelFunc
+
+	mu      sync.Mutex
+	aliases []string
+	signed  sshx.Signed
+	pinned  string // the host key of this holder's life, where none is kept
+	shells  *shells
+	behind  int
+	busy    int // scripts and streams under way
+	idle    time.Time
+}
+
+// Serve is the life of a holder: it returns when it was closed, when nothing
+// is left to hold, or when the first sign-in failed. ready is called once
+// commands can connect. It never touches a terminal.
+func Serve(ctx context.Context, spec Spec, version string, logTo io.Writer, ready func()) error {
+	key := spec.Target.Key()
+	lock := flock.New(spec.Place.path(key + ".lock"))
+	// A holder that was just closed may still be ending.
+	limit, cancelLimit := context.WithTimeout(ctx, 5*time.Second)
+	defer cancelLimit()
+	if ok, err := lock.TryLockContext(limit, 10*time.Millisecond); !ok {
+		return fmt.Errorf("%w: %v", ErrTaken, err)
+	}
+	defer lock.Unlock()
+	sock := spec.Place.path(key + ".sock")
+	os.Remove(sock) // ours alone: we hold the lock
+	l, err := net.Listen("unix", sock)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", sock, err)
+	}
+	defer os.Remove(sock)
+	if err := os.Chmod(sock, 0o600); err != nil {
+		l.Close()
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h := newHolder(spec, version, log.New(logTo, "", log.LstdFlags|log.LUTC), cancel)
+	defer h.dropAliases()
+	return h.serve(ctx, l, ready)
+}
+
+func newHolder(spec Spec, version string, logger *log.Logger, stop context.CancelFunc) *holder {
+	h := &holder{
+		spec: spec, version: version, log: logger, asks: newAttached(), stop: stop,
+		memory: loadMemory(spec.Place, spec.Target.Key()), idle: time.Now(),
+	}
+	h.line = newLine(spec.Target.Name)
+	h.line.dial, h.line.asker, h.line.notify = h.dial, h.asks.canAsk, h.tell
+	h.line.person = func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.signed.Person }
+	h.pages = newPages(h)
+	return h
+}
+
+func (h *holder) serve(ctx context.Context, l net.Listener, ready func()) error {
+	server := &http.Server{Handler: h.routes(), BaseContext: func(net.Listener) context.Context { return ctx }}
+	var wg sync.WaitGroup
+	wg.Add(3)
+	go func() { defer wg.Done(); server.Serve(l) }()
+	go func() { defer wg.Done(); h.pages.watch(ctx) }()
+	go func() { defer wg.Done(); h.endWhenIdle(ctx) }()
+	ready()
+	err := h.waitForFirst(ctx)
+	if err == nil {
+		err = h.line.run(ctx)
+		if ctx.Err() == nil {
+			// The first sign-in failed: those connected have been told. Give
+			// them a moment to read it.
+			h.lastWords(ctx)
+		}
+	}
+	h.stop()
+	h.pages.close()
+	server.Close()
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// waitForFirst waits for the command that started this holder: without it
+// nobody could be asked.
+func (h *holder) waitForFirst(ctx context.Context) error {
+	limit := time.NewTimer(10 * time.Second)
+	defer limit.Stop()
+	select {
+	case <-h.line.kick:
+		return nil
+	case <-limit.C:
+		return errors.New("no command connected")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lastWords waits until the connected commands have left, at most two seconds.
+func (h *holder) lastWords(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; i < 200 && h.asks.count() > 0; i++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// dial makes one connection to the target, through the holder of the gateway
+// before it if there is one.
+func (h *holder) dial(ctx context.Context) (*sshx.Conn, error) {
+	t := h.spec.Target
+	start := time.Now()
+	h.mu.Lock()
+	opts := sshx.Options{
+		Timeout: h.spec.ConnectTimeout, LastKey: h.memory.lastKey(), PinnedHostKey: h.pinned,
+		Notice: func(text string) { h.tell(Event{Kind: "notice", Hop: t.Name, Text: text}) },
+	}
+	h.mu.Unlock()
+	if h.asks.canAsk() {
+		opts.Ask = h.asks.ask
+	}
+	if t.Via != nil {
+		hop, err := h.throughGateway(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer hop.Close()
+		opts.Dial = hop.Dial
+		start = time.Now()
+	}
+	h.tell(Event{Kind: "start", Hop: t.Name, Text: "signing in"})
+	conn, err := sshx.Connect(ctx, t, opts)
+	if err != nil {
+		h.log.Printf("sign in: %v", err)
+		return nil, err
+	}
+	signed := conn.Signed()
+	h.mu.Lock()
+	h.signed, h.pinned, h.shells = signed, signed.HostKey, newShells(conn)
+	h.mu.Unlock()
+	h.memory.setLastKey(signed.KeyFingerprint)
+	h.log.Printf("signed in (%s)", signed.Method)
+	h.tell(Event{Kind: "done", Hop: t.Name, Text: signedText(signed), MS: time.Since(start).Milliseconds()})
+	return conn, nil
+}
+
+func signedText(s sshx.Signed) string {
+	text := "signed in (" + s.Method + ")"
+	if s.HostKeySaved {
+		text += ", host key saved"
+	}
+	return text
+}
+
+func (h *holder) tell(e Event) {
+	if e.Kind == "state" {
+		h.log.Printf("line: %s %s", e.State, e.Text)
+	}
+	h.asks.tell(e)
+}
+
+// runner is the connection's shells, once the line is up.
+func (h *holder) runner(ctx context.Context) (*shells, error) {
+	if _, err := h.line.wait(ctx); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shells, nil
+}
+
+// hold counts something under way that keeps the holder alive.
+func (h *holder) hold(counter *int) (release func()) {
+	h.mu.Lock()
+	*counter++
+	h.mu.Unlock()
+	return func() {
+		h.mu.Lock()
+		*counter--
+		h.idle = time.Now()
+		h.mu.Unlock()
+	}
+}
+
+// endWhenIdle ends a holder that has had nothing to hold for a while.
+func (h *holder) endWhenIdle(ctx context.Context) {
+	tick := time.NewTicker(idleEnd / 6)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		h.mu.Lock()
+		used := h.behind > 0 || h.busy > 0 || h.asks.count() > 0 || h.pages.count() > 0
+		if used {
+			h.idle = time.Now()
+		}
+		idle := time.Since(h.idle)
+		h.mu.Unlock()
+		if idle >= idleEnd {
+			h.log.Print("nothing left to hold")
+			h.stop()
+			return
+		}
+	}
+}
+
+func (h *holder) status() Status {
+	t := h.spec.Target
+	s := Status{
+		API: API, Version: h.version, PID: os.Getpid(), Key: t.Key(), Name: t.Name,
+		Address: t.Address(), User: t.User, Via: []string{}, Aliases: []string{}, Pages: h.pages.list(),
+	}
+	for _, hop := range t.Hops() {
+		if hop != t {
+			s.Via = append(s.Via, hop.Name)
+		}
+	}
+	h.line.mu.Lock()
+	s.State, s.Since, s.NextTry, s.Reason = h.line.state, h.line.since, h.line.nextTry, errText(h.line.err)
+	h.line.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.Aliases = append(s.Aliases, h.aliases...)
+	s.SignIn, s.Behind = h.signed.Method, h.behind
+	return s
+}
+
+// addAlias lets a name as it was typed find this holder without resolving it.
+func (h *holder) addAlias(alias string) {
+	if alias == "" {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range h.aliases {
+		if a == alias {
+			return
+		}
+	}
+	data, _ := json.Marshal(map[string]string{"key": h.spec.Target.Key()})
+	if err := writeFile(h.spec.Place.aliasPath(alias), data); err != nil {
+		h.log.Printf("keep the name %q: %v", alias, err)
+		return
+	}
+	h.aliases = append(h.aliases, alias)
+}
+
+func (h *holder) dropAliases() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range h.aliases {
+		os.Remove(h.spec.Place.aliasPath(a))
+	}
+}
+
+func (p Place) path(name string) string { return filepath.Join(p.Run, name) }

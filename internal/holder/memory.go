@@ -1,0 +1,105 @@
+package holder
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// memory is what is worth knowing about a target the next time, in one file of
+// the state directory. It is a convenience: unreadable is empty, and a write
+// that fails is let go.
+type memory struct {
+	path string
+	mu   sync.Mutex
+	data remembered
+}
+
+type remembered struct {
+	Version int            `json:"version"`
+	LastKey string         `json:"last_key,omitempty"` // fingerprint of the key that signed in
+	Ports   map[string]int `json:"ports,omitempty"`    // local port by session
+}
+
+func loadMemory(place Place, key string) *memory {
+	m := &memory{path: filepath.Join(place.State, "hosts", key+".json")}
+	if raw, err := os.ReadFile(m.path); err == nil {
+		if json.Unmarshal(raw, &m.data) != nil || m.data.Version != 1 {
+			m.data = remembered{}
+		}
+	}
+	m.data.Version = 1
+	if m.data.Ports == nil {
+		m.data.Ports = map[string]int{}
+	}
+	return m
+}
+
+func (m *memory) lastKey() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.data.LastKey
+}
+
+func (m *memory) setLastKey(fingerprint string) {
+	m.change(func(d *remembered) bool {
+		same := d.LastKey == fingerprint
+		d.LastKey = fingerprint
+		return !same
+	})
+}
+
+func (m *memory) port(session string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.data.Ports[session]
+}
+
+func (m *memory) setPort(session string, port int) {
+	m.change(func(d *remembered) bool {
+		same := d.Ports[session] == port
+		d.Ports[session] = port
+		return !same
+	})
+}
+
+func (m *memory) change(f func(*remembered) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !f(&m.data) {
+		return
+	}
+	raw, err := json.Marshal(m.data)
+	if err != nil {
+		return
+	}
+	if os.MkdirAll(filepath.Dir(m.path), 0o700) == nil {
+		writeFile(m.path, raw)
+	}
+}
+
+// writeFile replaces a file of ours whole, readable by its owner only.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600, O_EXCL
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// aliasPath is the file that leads from a name as typed to its holder.
+func (p Place) aliasPath(alias string) string {
+	sum := sha256.Sum256([]byte(alias))
+	return p.path("alias-" + hex.EncodeToString(sum[:8]))
+}

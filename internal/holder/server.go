@@ -1,0 +1,261 @@
+package holder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"nbremote/internal/remote"
+)
+
+// maxBody bounds what a command may send: a script with a notebook's name in
+// it is far below.
+const maxBody = 4 << 20
+
+// routes is the control API. Only the owner of the socket's directory can
+// reach it.
+func (h *holder) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, h.status(), nil) })
+	mux.HandleFunc("POST /v1/attach", h.attach)
+	mux.HandleFunc("POST /v1/answer", h.answer)
+	mux.HandleFunc("POST /v1/run", h.runScript)
+	mux.HandleFunc("POST /v1/stream", h.streamScript)
+	mux.HandleFunc("POST /v1/dial", h.dialFar)
+	mux.HandleFunc("POST /v1/pages", h.addPage)
+	mux.HandleFunc("POST /v1/pages/open", h.openPage)
+	mux.HandleFunc("POST /v1/pages/remove", h.removePage)
+	mux.HandleFunc("POST /v1/close", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, h.status(), nil)
+		h.log.Print("closed by a command")
+		time.AfterFunc(50*time.Millisecond, h.stop) // after the reply is out
+	})
+	return mux
+}
+
+// reply writes v, or the error with the status 500.
+func reply(w http.ResponseWriter, v any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		v = newError(err)
+	}
+	json.NewEncoder(w).Encode(v)
+}
+
+func read[T any](w http.ResponseWriter, r *http.Request) (v T, ok bool) {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&v); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return v, false
+	}
+	return v, true
+}
+
+// attach tells a command what happens, line by line, for as long as it stays.
+func (h *holder) attach(w http.ResponseWriter, r *http.Request) {
+	opts, ok := read[AttachOptions](w, r)
+	if !ok {
+		return
+	}
+	sub := h.asks.join(opts.Ask)
+	defer h.asks.leave(sub)
+	h.addAlias(opts.Alias)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	flush := http.NewResponseController(w)
+	if _, state, _, _ := h.line.now(); state == Up {
+		out.Encode(Event{Kind: "up", Hop: h.spec.Target.Name})
+	} else if !opts.Watch {
+		h.line.wish()
+	}
+	flush.Flush()
+	for {
+		select {
+		case e := <-sub.events:
+			if out.Encode(e) != nil || flush.Flush() != nil {
+				return
+			}
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func (h *holder) answer(w http.ResponseWriter, r *http.Request) {
+	if a, ok := read[Answer](w, r); ok {
+		reply(w, map[string]bool{"taken": h.asks.answer(a)}, nil)
+	}
+}
+
+type scriptRequest struct {
+	Script string `json:"script"`
+}
+
+// scriptFailure is how an error of a script crosses the socket.
+type scriptFailure struct {
+	*Error
+	Exit   *int   `json:"exit,omitempty"` // nil: the script did not run to its end
+	Stdout []byte `json:"stdout,omitempty"`
+}
+
+func (h *holder) runScript(w http.ResponseWriter, r *http.Request) {
+	req, ok := read[scriptRequest](w, r)
+	if !ok {
+		return
+	}
+	defer h.hold(&h.busy)()
+	sh, err := h.runner(r.Context())
+	var out []byte
+	if err == nil {
+		out, err = sh.run(r.Context(), req.Script)
+	}
+	if err == nil {
+		reply(w, Ran{Stdout: out}, nil)
+		return
+	}
+	failure := scriptFailure{Error: newError(err)}
+	var ended *remote.ScriptError
+	if errors.As(err, &ended) {
+		failure.Exit, failure.Stdout = &ended.Exit, ended.Stdout
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusInternalServerError)
+	json.NewEncoder(w).Encode(failure)
+}
+
+// streamScript runs a script in a session of its own and passes on its output
+// as it comes.
+func (h *holder) streamScript(w http.ResponseWriter, r *http.Request) {
+	req, ok := read[scriptRequest](w, r)
+	if !ok {
+		return
+	}
+	defer h.hold(&h.busy)()
+	conn, err := h.line.wait(r.Context())
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	p, err := conn.Exec(r.Context(), remote.Command)
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	defer p.Close()
+	stop := context.AfterFunc(r.Context(), func() { p.Close() })
+	defer stop()
+	go io.Copy(io.Discard, p.Stderr)
+	go io.WriteString(p.Stdin, req.Script) // framed by the command, which knows the nonce
+	w.Header().Set("Content-Type", "application/octet-stream")
+	flush := http.NewResponseController(w)
+	flush.Flush()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := p.Stdout.Read(buf)
+		if n > 0 {
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				return
+			}
+			flush.Flush()
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+type dialRequest struct {
+	Network string `json:"network"`
+	Addr    string `json:"addr"`
+}
+
+// dialFar joins the command's connection to one that starts on the host.
+func (h *holder) dialFar(w http.ResponseWriter, r *http.Request) {
+	req, ok := read[dialRequest](w, r)
+	if !ok {
+		return
+	}
+	far, err := h.far(r.Context(), req.Network, req.Addr)
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	defer far.Close()
+	near, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	defer near.Close()
+	defer h.hold(&h.behind)()
+	if _, err := io.WriteString(near, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: stream\r\n\r\n"); err != nil {
+		return
+	}
+	join(near, buffered.Reader, far)
+}
+
+// far connects to an address on the host once the line is up.
+func (h *holder) far(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := h.line.wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return conn.Dial(ctx, network, addr)
+}
+
+// join copies both ways until both are done and passes half-closes on.
+func join(near net.Conn, nearReader io.Reader, far net.Conn) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		io.Copy(far, nearReader)
+		closeWrite(far)
+	}()
+	io.Copy(near, far)
+	closeWrite(near)
+	<-done
+}
+
+func closeWrite(c net.Conn) {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+		return
+	}
+	c.Close()
+}
+
+func (h *holder) addPage(w http.ResponseWriter, r *http.Request) {
+	if spec, ok := read[PageSpec](w, r); ok {
+		page, err := h.pages.add(spec)
+		reply(w, page, err)
+	}
+}
+
+type openRequest struct {
+	Session string `json:"session"`
+	Path    string `json:"path"` // "" is the page's own
+	NewTab  bool   `json:"new_tab"`
+}
+
+func (h *holder) openPage(w http.ResponseWriter, r *http.Request) {
+	if req, ok := read[openRequest](w, r); ok {
+		opening, err := h.pages.open(req)
+		reply(w, opening, err)
+	}
+}
+
+func (h *holder) removePage(w http.ResponseWriter, r *http.Request) {
+	if req, ok := read[openRequest](w, r); ok {
+		reply(w, map[string]bool{"removed": h.pages.remove(req.Session)}, nil)
+	}
+}
+
+// localURL is the page's address without its token.
+func localURL(port int, path string) string {
+	return "http://127.0.0.1:" + itoa(port) + "/" + strings.TrimPrefix(path, "/")
+}

@@ -1,0 +1,11 @@
+//go:build !windows
+
+package holder
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// detach gives the process a session of its own: no terminal, no signals of ours.
+func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
