@@ -1,0 +1,102 @@
+// Package cli is the command line: one file a command. It alone prints, asks
+// and ends the program.
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"nbremote/internal/ui"
+)
+
+// commands is the table of contents.
+type commands struct {
+	flags
+
+	Open    openCmd    `cmd:"" help:"Find or start Jupyter on a host and open it here."`
+	URL     urlCmd     `cmd:"" name:"url" help:"Print the address with its token."`
+	Close   closeCmd   `cmd:"" help:"End the line and the ports here; what is on the host runs on."`
+	Stop    stopCmd    `cmd:"" help:"End Jupyter on the host."`
+	Restart restartCmd `cmd:"" help:"Start Jupyter anew in the same session, with the same port and token."`
+	Ls      lsCmd      `cmd:"" help:"List all that is open."`
+	Logs    logsCmd    `cmd:"" help:"Print what Jupyter printed."`
+
+	Config     configCmd     `cmd:"" help:"Print the settings in force and where each comes from."`
+	Demo       demoCmd       `cmd:"" help:"Try it on this computer alone."`
+	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+
+	Holder holderCmd `cmd:"" hidden:""`
+}
+
+// flags are for every command.
+type flags struct {
+	JSON      bool   `help:"Print one JSON object."`
+	Quiet     bool   `short:"q" help:"Print errors only."`
+	Verbose   int    `short:"v" type:"counter" help:"Say more; twice: everything."`
+	NoInput   bool   `help:"Never ask; a question is an error."`
+	Yes       bool   `short:"y" help:"Yes to installs and stops, never to a host key."`
+	Progress  string `enum:"auto,plain,json,none" default:"auto" help:"How steps are shown: auto, plain, json or none."`
+	SSHConfig string `name:"ssh-config" env:"NBREMOTE_SSH_CONFIG" placeholder:"FILE" help:"Read this instead of ~/.ssh/config."`
+}
+
+// Version of the program.
+var Version = "0.1.0"
+
+// Main runs the program and gives its exit code.
+func Main() int {
+	ctx, stop := signals()
+	defer stop()
+	return run(ctx, os.Args[1:])
+}
+
+// signals gives a context that ends with the first signal; the second one ends
+// the program at once.
+func signals() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		s, ok := <-c
+		if !ok {
+			return
+		}
+		err := &ui.SignalError{Signal: s}
+		cancel(err)
+		if _, again := <-c; again {
+			ui.RestoreTerminal()
+			os.Exit(ui.ExitCode(err))
+		}
+	}()
+	return ctx, func() { signal.Stop(c); close(c); cancel(nil) }
+}
+
+// alone are the commands that need neither settings nor directories.
+var alone = []string{"version", "completion", "holder"}
+
+func run(ctx context.Context, args []string) int {
+	var cmds commands
+	parser, err := newParser(&cmds)
+	if err != nil {
+		panic(err) // the command tree itself is wrong: no input leads here
+	}
+	kctx, err := parse(parser, &cmds, args)
+	a := newApp(ctx, cmds.flags)
+	if err != nil {
+		return a.end(err)
+	}
+	if name, _, _ := strings.Cut(kctx.Command(), " "); !slices.Contains(alone, name) {
+		if err := a.load(); err != nil {
+			return a.end(err)
+		}
+	}
+	err = kctx.Run(a)
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		err = cause
+	}
+	return a.end(err)
+}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"nbremote/internal/holder"
+)
+
+// closeCmd ends the line and the ports here; what runs on the host runs on.
+type closeCmd struct {
+	Host string `arg:"" optional:"" predictor:"host" help:"HOST or local PORT; left out: the last one used here."`
+	All  bool   `help:"Close everything."`
+}
+
+// Run closes, and says what runs on.
+func (c *closeCmd) Run(a *app) error {
+	if c.All {
+		for _, s := range a.open() {
+			if err := a.closeHolder(s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if port, err := strconv.Atoi(c.Host); err == nil {
+		return a.closePort(port)
+	}
+	w, err := a.where(c.Host)
+	if err != nil {
+		return err
+	}
+	s, err := a.openHolder(w, "close")
+	if err != nil {
+		return err
+	}
+	return a.closeHolder(s)
+}
+
+// closePort closes one local port, and with the last one the line.
+func (a *app) closePort(port int) error {
+	for _, s := range a.open() {
+		for _, p := range s.Pages {
+			if p.Port != port {
+				continue
+			}
+			if len(s.Pages) == 1 {
+				return a.closeHolder(s)
+			}
+			if err := holder.ByKey(a.place, s.Key).RemovePage(a.ctx, p.Session); err != nil {
+				return fmt.Errorf("close %d: %w", port, err)
+			}
+			a.ui.Done(s.Name, fmt.Sprintf("port %d closed; %s runs on", port, p.Session))
+			return nil
+		}
+	}
+	return notFound(fmt.Sprintf("close %d: no port of nbremote", port), "nbremote ls")
+}
+
+// openHolder is the holder that w means, among those that run.
+func (a *app) openHolder(w where, verb string) (holder.Status, error) {
+	if client, err := holder.Find(a.place, w.alias()); err == nil {
+		if s, err := client.Status(a.ctx); err == nil {
+			return s, nil
+		}
+	}
+	for _, s := range a.open() {
+		if s.Name == w.Host {
+			return s, nil
+		}
+	}
+	return holder.Status{}, notFound(fmt.Sprintf("%s %s: it is not open here", verb, w.Host), "nbremote ls")
+}
+
+func (a *app) closeHolder(s holder.Status) error {
+	client := holder.ByKey(a.place, s.Key)
+	if err := client.Close(a.ctx); err != nil {
+		return fmt.Errorf("close %s: %w", s.Name, err)
+	}
+	if err := waitGone(a.ctx, client); err != nil {
+		return fmt.Errorf("close %s: %w", s.Name, err)
+	}
+	busy := 0
+	for _, p := range s.Pages {
+		busy += kernelsOf(p).Busy
+	}
+	what := "line and ports closed"
+	if len(s.Pages) > 0 {
+		what += "; Jupyter runs on"
+	}
+	if busy > 0 {
+		what += fmt.Sprintf(" (%d busy %s)", busy, plural(busy, "kernel"))
+	}
+	a.ui.Done(s.Name, what+". Back: nbremote open "+s.Name)
+	return nil
+}
+
+// closeQuietly ends a holder when the command itself is ending.
+func (a *app) closeQuietly(c *holder.Client) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), 5*time.Second)
+	defer cancel()
+	if c.Close(ctx) == nil {
+		waitGone(ctx, c)
+	}
+}
+
+// waitGone waits until the holder answers no more, so that the port is free
+// when the command returns.
+func waitGone(ctx context.Context, c *holder.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := c.Status(ctx); errors.Is(err, holder.ErrNone) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.New("the background process does not end; see its log")
+		}
+	}
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}

@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"nbremote/internal/holder"
+	"nbremote/internal/ui"
+	"nbremote/sshx"
+)
+
+// line is this command's use of a holder: as long as it is held, questions of
+// the line are asked here.
+type line struct {
+	*holder.Client
+	attached *holder.Attachment
+	events   chan holder.Event // state changes after the line is up
+	done     chan struct{}
+}
+
+// connect finds or starts the holder of w and returns once its line is up.
+func (a *app) connect(ctx context.Context, w where) (*line, error) {
+	var err error
+	for range 3 { // a holder found may just be ending
+		var l *line
+		if l, err = a.connectOnce(ctx, w); !errors.Is(err, holder.ErrNone) {
+			return l, err
+		}
+	}
+	return nil, fmt.Errorf("connect to %s: %w", w.Host, err)
+}
+
+func (a *app) connectOnce(ctx context.Context, w where) (*line, error) {
+	client, err := holder.Find(a.place, w.alias())
+	if err != nil {
+		if client, err = a.newHolder(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	attached, err := client.Attach(ctx, holder.AttachOptions{Ask: a.canAsk(), Alias: w.alias()})
+	if err != nil {
+		return nil, err
+	}
+	l := &line{Client: client, attached: attached, events: make(chan holder.Event, 64), done: make(chan struct{})}
+	if err := a.untilUp(ctx, l); err != nil {
+		attached.Close()
+		return nil, err
+	}
+	go a.follow(ctx, l)
+	return l, nil
+}
+
+// newHolder resolves the name as ssh does and starts the holder of what it is.
+func (a *app) newHolder(ctx context.Context, w where) (*holder.Client, error) {
+	target, err := a.resolve(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return holder.Ensure(ctx, holder.Spec{Place: a.place, Target: target, ConnectTimeout: a.connectTimeout})
+}
+
+func (a *app) resolve(ctx context.Context, w where) (*sshx.Target, error) {
+	if a.target != nil {
+		return a.target, nil
+	}
+	name := w.Host
+	if h := a.config.Hosts[w.Host]; h.SSH != "" {
+		name = h.SSH
+	}
+	target, err := sshx.Resolver{ConfigFile: w.SSHConfig}.Resolve(ctx, name, w.Via)
+	if err != nil {
+		return nil, err
+	}
+	target.Name = w.Host
+	return target, nil
+}
+
+// untilUp shows the steps of the sign-in and answers its questions until the
+// line is up.
+func (a *app) untilUp(ctx context.Context, l *line) error {
+	steps := map[string]*ui.Step{}
+	for {
+		e, err := l.attached.Next(ctx)
+		if err != nil {
+			return err
+		}
+		switch e.Kind {
+		case "up":
+			return nil
+		case "error":
+			for _, s := range steps {
+				s.Fail("")
+			}
+			return e.Error
+		case "start":
+			steps[e.Hop] = a.ui.Start(e.Hop, e.Text)
+		case "done":
+			if s := steps[e.Hop]; s != nil {
+				s.DoneIn(e.Text, time.Duration(e.MS)*time.Millisecond)
+				delete(steps, e.Hop)
+				a.took(e.Hop, e.MS)
+			}
+		default:
+			a.hear(ctx, l, e)
+		}
+	}
+}
+
+// follow hears the line until the command leaves it.
+func (a *app) follow(ctx context.Context, l *line) {
+	defer close(l.done)
+	for {
+		e, err := l.attached.Next(ctx)
+		if err != nil {
+			close(l.events)
+			return
+		}
+		a.hear(ctx, l, e)
+		switch e.Kind {
+		case "state", "error":
+			select {
+			case l.events <- e:
+			default:
+			}
+		}
+	}
+}
+
+// leave ends this command's use of the line; the holder goes on.
+func (l *line) leave() {
+	l.attached.Close()
+	<-l.done
+}
+
+// hear shows a notice, and asks a question in the background so that its being
+// answered elsewhere can be heard too.
+func (a *app) hear(ctx context.Context, l *line, e holder.Event) {
+	switch e.Kind {
+	case "notice":
+		a.ui.Verbose(strings.TrimRight(e.Text, "\r\n"))
+	case "question":
+		ctx, cancel := context.WithCancel(ctx)
+		a.asking[e.ID] = cancel
+		go func() {
+			defer cancel()
+			text, err := a.put(ctx, *e.Question)
+			if ctx.Err() == nil || err == nil {
+				l.Answer(context.WithoutCancel(ctx), holder.Answer{ID: e.ID, Text: text, Refused: err != nil})
+			}
+		}()
+	case "answered":
+		if cancel := a.asking[e.ID]; cancel != nil {
+			cancel()
+			delete(a.asking, e.ID)
+		}
+	}
+}
+
+// put asks the person at the terminal, naming the machine that asks.
+func (a *app) put(ctx context.Context, q holder.Question) (string, error) {
+	if q.Kind == "hostkey" {
+		a.ui.Note(fmt.Sprintf("%s is new here. %s %s", q.Hop, q.KeyType, q.Fingerprint))
+		return a.ui.Ask(ctx, "Trust it? yes, no, or paste the fingerprint: ", true)
+	}
+	return a.ui.Ask(ctx, fmt.Sprintf("%s asks: %s ", q.Hop, strings.TrimSpace(q.Text)), q.Echo)
+}

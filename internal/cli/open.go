@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"nbremote/internal/holder"
+	"nbremote/internal/ui"
+	"nbremote/jupyter"
+)
+
+// openCmd finds or starts Jupyter on a host and opens it here.
+type openCmd struct {
+	Host string `arg:"" optional:"" predictor:"host" help:"HOST, HOST/NAME, HOST:DIR or HOST:FILE.ipynb; left out: the last one used here."`
+
+	Name           string        `help:"Name of the session." placeholder:"NAME"`
+	Via            []string      `help:"Gateway to go through, instead of ssh_config's ProxyJump; again for the next." placeholder:"HOST" sep:"none"`
+	Port           int           `help:"Local port." placeholder:"PORT"`
+	UI             string        `name:"ui" enum:"lab,notebook,server" default:"lab" help:"lab, notebook or server."`
+	Env            string        `help:"Python environment that has Jupyter: a name or a path." placeholder:"ENV"`
+	Setenv         []string      `help:"Environment variable for Jupyter and its kernels." placeholder:"KEY=VALUE" sep:"none"`
+	NoBrowser      bool          `help:"Open no browser; print the address with its token."`
+	NewTab         bool          `help:"Open a tab even when one is connected."`
+	Foreground     bool          `help:"Stay, and say what the line does; Ctrl-C closes it."`
+	ConnectTimeout time.Duration `default:"15s" help:"How long a sign-in may take, without the time a person needs."`
+	StartTimeout   time.Duration `default:"60s" help:"How long Jupyter may take to start."`
+
+	args []string // what stood after --
+	demo bool     // the host is this computer, and all ends with the command
+}
+
+// Help stands below the command's help.
+func (c *openCmd) Help() string {
+	return "What stands after -- is given to Jupyter: nbremote open gpu1 -- --ServerApp.max_body_size=1000000000"
+}
+
+// opened is what open found out, and its --json.
+type opened struct {
+	Host      string     `json:"host"`
+	Session   string     `json:"session"`
+	URL       string     `json:"url"`
+	Token     string     `json:"token"`
+	Port      int        `json:"port"`
+	HolderPID int        `json:"holder_pid"`
+	Reused    bool       `json:"reused"`
+	Version   string     `json:"jupyter_version"`
+	Directory string     `json:"directory"`
+	Steps     []stepTime `json:"steps"`
+}
+
+// info is what open keeps with the page for the commands that come later.
+type info struct {
+	Asked   []string        `json:"asked"` // how the session was named: paths as typed
+	Server  *jupyter.Server `json:"server"`
+	Started time.Time       `json:"started"`
+}
+
+// Run is the story of open.
+func (c *openCmd) Run(a *app) error {
+	w, err := c.where(a)
+	if err != nil {
+		return err
+	}
+	return c.run(a, w)
+}
+
+func (c *openCmd) run(a *app, w where) error {
+	a.connectTimeout = c.ConnectTimeout
+	a.ui.Begin(w.String())
+	if done, err := c.openAgain(a, w); done || err != nil {
+		return err
+	}
+	line, err := a.connect(a.ctx, w)
+	if err != nil {
+		return err
+	}
+	defer line.leave()
+	server, host, err := c.findOrStart(a, line, w)
+	if err != nil {
+		return err
+	}
+	if err := c.prove(a, line, w, server); err != nil {
+		return err
+	}
+	page, err := c.forward(a, line, w, server)
+	if err != nil {
+		return err
+	}
+	return c.show(a, line, w, page, server, host)
+}
+
+func (c *openCmd) where(a *app) (where, error) {
+	if c.ConnectTimeout <= 0 || c.StartTimeout <= 0 {
+		return where{}, usage("read the time limits: they must be above 0", "--connect-timeout 15s")
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		return where{}, usage(fmt.Sprintf("read --port %d: not a port", c.Port), "--port 8890, or leave it out")
+	}
+	for _, kv := range c.Setenv {
+		if k, _, ok := strings.Cut(kv, "="); !ok || !validEnvName(k) {
+			return where{}, usage("read --setenv "+quoted(kv)+": not KEY=VALUE", "--setenv OMP_NUM_THREADS=8")
+		}
+	}
+	w, err := a.where(c.Host)
+	if len(c.Via) > 0 {
+		w.Via = c.Via
+	}
+	if c.Name != "" {
+		w.Session = c.Name
+	}
+	if settings := a.config.Hosts[w.Host]; err == nil {
+		if w.Path == "" && w.Session == "" {
+			w.Path = settings.Dir
+		}
+		if c.Env == "" {
+			c.Env = settings.Env
+		}
+	}
+	return w, err
+}
+
+// openAgain serves an open of what is open already from the holder's last
+// report: nothing is resolved and nothing proved again.
+func (c *openCmd) openAgain(a *app, w where) (bool, error) {
+	client, err := holder.Find(a.place, w.alias())
+	if err != nil {
+		return false, nil
+	}
+	status, err := client.Status(a.ctx)
+	if err != nil || status.State != holder.Up {
+		return false, nil
+	}
+	page, kept, ok := findPage(status, w)
+	if !ok || c.Foreground || page.Gone || (c.Port != 0 && c.Port != page.Port) {
+		return false, nil
+	}
+	server := *kept.Server
+	server.Reused = true
+	a.ui.Line(w.Host+"/"+page.Session, "running since "+ui.Since(server.Started))
+	l := &line{Client: client}
+	return true, c.show(a, l, w, page, &server, nil)
+}
+
+// findPage is the open page that w means.
+func findPage(status holder.Status, w where) (holder.Page, info, bool) {
+	for _, page := range status.Pages {
+		var kept info
+		if json.Unmarshal(page.Info, &kept) != nil || kept.Server == nil {
+			continue
+		}
+		switch {
+		case w.Session != "" && w.Path == "" && page.Session != w.Session:
+		case w.Session != "" && w.Path != "" && (page.Session != w.Session || !slices.Contains(kept.Asked, w.Path)):
+		case w.Session == "" && !slices.Contains(kept.Asked, w.Path):
+		default:
+			return page, kept, true
+		}
+	}
+	return holder.Page{}, info{}, false
+}
+
+// prove asks the server once without the token, which must be refused, and
+// once with it.
+func (c *openCmd) prove(a *app, line *line, w where, s *jupyter.Server) error {
+	began := time.Now()
+	network, addr := s.Far()
+	err := jupyter.Prove(a.ctx, func(ctx context.Context) (net.Conn, error) { return line.Dial(ctx, network, addr) }, s)
+	a.took("prove", time.Since(began).Milliseconds())
+	if err == nil {
+		return nil
+	}
+	if refusedThere(a.ctx, line, s) {
+		err = &holder.Error{
+			Text: "its SSH server forwards nothing, and Jupyter is behind that", ClassName: "missing", CauseText: err.Error(),
+			HintText: "AllowTcpForwarding yes and AllowStreamLocalForwarding yes in the sshd_config of " + w.Host,
+		}
+	}
+	if !s.Reused && a.ctx.Err() == nil {
+		// What cannot be reached is of no use to anybody.
+		if stopErr := jupyter.Stop(a.ctx, line, s.Session); stopErr == nil {
+			a.startedHere = ""
+		}
+	}
+	return fmt.Errorf("reach Jupyter on %s: %w", w.Host, err)
+}
+
+// refusedThere says that the server's address is there on the host and cannot
+// be reached all the same: the SSH server refuses to forward. OpenSSH words a
+// refused unix socket exactly as a missing one, so the host is asked.
+func refusedThere(ctx context.Context, line *line, s *jupyter.Server) bool {
+	network, addr := s.Far()
+	conn, err := line.Dial(ctx, network, addr)
+	if err == nil {
+		conn.Close()
+		return false
+	}
+	there, err := jupyter.SockThere(ctx, line, s)
+	return err == nil && there
+}
+
+// forward opens the local port in front of the server.
+func (c *openCmd) forward(a *app, line *line, w where, s *jupyter.Server) (holder.Page, error) {
+	kept := info{Asked: []string{w.Path}, Server: s, Started: s.Started}
+	if status, err := line.Status(a.ctx); err == nil {
+		for _, p := range status.Pages {
+			var old info
+			if p.Session == s.Session && json.Unmarshal(p.Info, &old) == nil {
+				kept.Asked = append(kept.Asked, old.Asked...)
+				slices.Sort(kept.Asked)
+				kept.Asked = slices.Compact(kept.Asked)
+			}
+		}
+	}
+	raw, err := json.Marshal(kept)
+	if err != nil {
+		return holder.Page{}, err
+	}
+	network, addr := s.Far()
+	page, err := line.AddPage(a.ctx, holder.PageSpec{
+		Session: s.Session, Network: network, Addr: addr, Token: s.Token, Path: s.Path, Port: c.Port,
+		Watch: []string{s.BaseURL + "api/kernels", s.BaseURL + "api/sessions"}, Info: raw,
+	})
+	if err == nil && page.Moved != 0 {
+		a.ui.Note(fmt.Sprintf("port %d is taken%s; %d is used instead", page.Moved, by(page.TakenBy), page.Port))
+	}
+	return page, err
+}
+
+func by(who string) string {
+	if who == "" {
+		return ""
+	}
+	return " by " + who
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+)
+
+// newParser makes the parser of the command tree.
+func newParser(cmds *commands) (*kong.Kong, error) {
+	return kong.New(cmds,
+		kong.Name("nbremote"),
+		kong.Description("Jupyter on another machine, in your browser."),
+		kong.Help(printHelp),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 90}),
+	)
+}
+
+// parse reads the command line. What stands after -- is for Jupyter and not
+// looked at. A nil context: help was printed.
+func parse(parser *kong.Kong, cmds *commands, args []string) (*kong.Context, error) {
+	if os.Getenv("COMP_LINE") != "" {
+		kongcompletion.Register(parser, predictors()...)
+	}
+	args, after, dashes := split(args)
+	kctx, err := parser.Parse(args)
+	if err != nil {
+		return nil, usage(misread(err), tryHelp(err))
+	}
+	if !dashes {
+		return kctx, nil
+	}
+	if kctx.Selected() == nil || kctx.Selected().Name != "open" {
+		return nil, usage("read the command line: only open takes something after --", "nbremote open HOST -- --ServerApp.max_body_size=…")
+	}
+	cmds.Open.args = after
+	return kctx, nil
+}
+
+// split gives what stands before and after --, with the forms of asking for
+// help and the version that people type brought to one.
+func split(args []string) (before, after []string, dashes bool) {
+	before = args
+	if i := slices.Index(args, "--"); i >= 0 {
+		before, after, dashes = args[:i], args[i+1:], true
+	}
+	switch {
+	case len(before) == 0:
+		before = []string{"--help"}
+	case before[0] == "help":
+		before = append(slices.Clone(before[1:]), "--help")
+	case before[0] == "--version":
+		before = []string{"version"}
+	}
+	return before, after, dashes
+}
+
+func misread(err error) string { return "read the command line: " + err.Error() }
+
+// tryHelp names the help of the command that was typed, as far as it is one.
+func tryHelp(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
+		return "nbremote " + wrong.Context.Selected().Path() + " --help"
+	}
+	return "nbremote --help"
+}
+
+// overview is what nbremote --help prints; the flags below it are those of
+// every command.
+const overview = `Jupyter on another machine, in your browser. A lost line leaves it running.
+  nbremote open gpu1            find or start Jupyter on gpu1, open it here
+  nbremote open gpu1:~/proj     in a project's directory
+  nbremote demo                 try it on this computer alone
+HOST: a name of ~/.ssh/config or user@host:port; left out: the last one used here
+
+Notebooks
+  open HOST[:DIR|:FILE]     open Jupyter; again: same server, same address
+  url HOST                  the address with its token (--copy, --json)
+  close [HOST|PORT]         end line and ports here; what is there runs on
+  stop HOST[/NAME]          end Jupyter
+  restart HOST[/NAME]       Jupyter anew: same session, port and token
+See
+  ls                        all that is open
+  logs HOST[/NAME]          what Jupyter printed (-f)
+Set-up
+  config                    settings in force, and where each comes from
+  demo, completion, version
+
+-h --json -q -v --no-input; -y: yes to installs and stops, never to a host key
+nbremote COMMAND --help says more of one
+`
+
+// printHelp prints the overview, or kong's own help of one command.
+func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
+	if ctx.Selected() == nil {
+		_, err := fmt.Fprint(ctx.Stdout, overview)
+		return err
+	}
+	return kong.DefaultHelpPrinter(options, ctx)
+}
+
+// validEnvName says whether a shell takes name as a variable's.
+func validEnvName(name string) bool {
+	if name == "" || strings.ContainsAny(name[:1], "0123456789") {
+		return false
+	}
+	return strings.IndexFunc(name, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) < 0
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"nbremote/internal/holder"
+	"nbremote/internal/ui"
+	"nbremote/jupyter"
+)
+
+// stopCmd ends Jupyter on the host.
+type stopCmd struct {
+	Host string `arg:"" optional:"" predictor:"host" help:"HOST or HOST/NAME; left out: the last one used here."`
+}
+
+// Run asks when a kernel is busy, ends Jupyter, and closes its port.
+func (c *stopCmd) Run(a *app) error {
+	line, server, w, err := a.session(c.Host)
+	if err != nil {
+		return err
+	}
+	defer line.leave()
+	name := w.Host + "/" + server.Session
+	if err := a.mayEnd(line, server, name, "Stop it and Jupyter?"); err != nil {
+		return err
+	}
+	step := a.ui.Start("stopped", "ending "+name)
+	if err := jupyter.Stop(a.ctx, line, server.Session); err != nil {
+		step.Fail("")
+		return fmt.Errorf("stop %s: %w", name, err)
+	}
+	step.Done(name + " has ended; its files stay")
+	return line.RemovePage(a.ctx, server.Session)
+}
+
+// restartCmd starts Jupyter anew in the same session, with the same port and token.
+type restartCmd struct {
+	Host         string        `arg:"" optional:"" predictor:"host" help:"HOST or HOST/NAME; left out: the last one used here."`
+	StartTimeout time.Duration `default:"60s" help:"How long Jupyter may take to start."`
+}
+
+// Run ends and starts Jupyter; the page's address stays.
+func (c *restartCmd) Run(a *app) error {
+	line, server, w, err := a.session(c.Host)
+	if err != nil {
+		return err
+	}
+	defer line.leave()
+	name := w.Host + "/" + server.Session
+	if err := a.mayEnd(line, server, name, "Restart Jupyter and lose its kernels?"); err != nil {
+		return err
+	}
+	step := a.ui.Start("restarted", "restarting "+name)
+	again, err := jupyter.Restart(a.ctx, line, server.Session, c.StartTimeout)
+	if err != nil {
+		step.Fail("")
+		return fmt.Errorf("restart Jupyter on %s: %w", w.Host, err)
+	}
+	step.Done(name)
+	open := &openCmd{}
+	if err := open.prove(a, line, w, again); err != nil {
+		return err
+	}
+	page, err := open.forward(a, line, w, again)
+	if err != nil {
+		return err
+	}
+	a.ui.Ready(name, fmt.Sprintf("http://127.0.0.1:%d", page.Port), "same address, same token")
+	return nil
+}
+
+// session connects to the host of HOST or HOST/NAME and finds its running
+// Jupyter there.
+func (a *app) session(arg string) (*line, *jupyter.Server, where, error) {
+	w, err := a.where(arg)
+	if err != nil {
+		return nil, nil, w, err
+	}
+	line, err := a.connect(a.ctx, w)
+	if err != nil {
+		return nil, nil, w, err
+	}
+	look := jupyter.Look{Path: w.Path, Session: w.Session}
+	host, err := jupyter.Probe(a.ctx, line, look)
+	if err != nil {
+		line.leave()
+		return nil, nil, w, fmt.Errorf("look around on %s: %w", w.Host, err)
+	}
+	name, _ := host.Choose(look)
+	server := host.Running(name)
+	if server == nil {
+		line.leave()
+		return nil, nil, w, notFound(fmt.Sprintf("find %s/%s: it does not run", w.Host, name), "nbremote open "+w.String())
+	}
+	return line, server, w, nil
+}
+
+// mayEnd asks before work is lost.
+func (a *app) mayEnd(line *line, s *jupyter.Server, name, question string) error {
+	network, addr := s.Far()
+	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Second)
+	defer cancel()
+	k, err := jupyter.Busy(ctx, func(ctx context.Context) (net.Conn, error) { return line.Dial(ctx, network, addr) }, s)
+	if err != nil {
+		a.ui.Note("whether a kernel is busy cannot be seen: " + err.Error())
+		return nil
+	}
+	if k.Busy == 0 || a.Yes {
+		return nil
+	}
+	what := k.What()
+	if !k.BusySince.IsZero() {
+		what += " (busy for " + ui.Short(time.Since(k.BusySince)) + ")"
+	}
+	answer, err := a.choose(fmt.Sprintf("%s: %s. %s", name, what, question), "y/N")
+	if err != nil {
+		return unanswered(err, "whether to end busy kernels", "-y ends them")
+	}
+	if answer != "y" {
+		return &refused{what: "left " + name + " running"}
+	}
+	return nil
+}
+
+// openPage is the page of HOST or HOST/NAME that is open here; the host is not
+// asked.
+func (a *app) openPage(arg string) (holder.Status, holder.Page, info, where, error) {
+	w, err := a.where(arg)
+	if err != nil {
+		return holder.Status{}, holder.Page{}, info{}, w, err
+	}
+	s, err := a.openHolder(w, "find")
+	if err != nil {
+		return s, holder.Page{}, info{}, w, err
+	}
+	page, kept, ok := findPage(s, w)
+	if !ok {
+		return s, page, kept, w, notFound(fmt.Sprintf("find %s: no such session is open here", w), "nbremote open "+w.String())
+	}
+	return s, page, kept, w, nil
+}

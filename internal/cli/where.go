@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nbremote/internal/config"
+	"nbremote/sshx"
+)
+
+// where is a host, and what on it, as a person names it: HOST, HOST/NAME
+// (a session) or HOST:PATH.
+type where struct {
+	Host      string   `json:"host"` // the ssh name
+	Path      string   `json:"path,omitempty"`
+	Session   string   `json:"session,omitempty"`
+	Via       []string `json:"via,omitempty"`
+	SSHConfig string   `json:"ssh_config,omitempty"`
+}
+
+// String is the place as it would be typed.
+func (w where) String() string {
+	switch {
+	case w.Session != "":
+		return w.Host + "/" + w.Session
+	case w.Path != "":
+		return w.Host + ":" + w.Path
+	}
+	return w.Host
+}
+
+// alias is the name with everything that its meaning depends on: under it the
+// holder is found again without asking ssh.
+func (w where) alias() string {
+	return strings.Join(append([]string{w.Host, w.SSHConfig}, w.Via...), "\x00")
+}
+
+// parseWhere reads HOST, HOST/NAME or HOST:PATH.
+func parseWhere(arg string) (where, error) {
+	host, session, ok := cutSession(arg)
+	if !ok {
+		name, path, err := sshx.SplitPath(arg)
+		return where{Host: name, Path: path}, err
+	}
+	name, _, err := sshx.SplitPath(host)
+	if err == nil && session == "" {
+		err = usage("read "+quoted(arg)+": no session after the slash", "nbremote ls")
+	}
+	return where{Host: name, Session: session}, err
+}
+
+// cutSession splits HOST/NAME: what stands before the first slash is a host
+// alone, with or without a port.
+func cutSession(arg string) (host, session string, ok bool) {
+	host, session, ok = strings.Cut(arg, "/")
+	if !ok || strings.Contains(arg, "://") || strings.HasSuffix(host, ":") {
+		return "", "", false
+	}
+	if strings.Contains(host, ":") {
+		if _, path, err := sshx.SplitPath(host); err != nil || path != "" {
+			return "", "", false
+		}
+	}
+	return host, session, true
+}
+
+// where finds out which host is meant: the one named; else the last one used
+// in this directory, the only open one, the configured default, a question.
+func (a *app) where(arg string) (where, error) {
+	w, err := a.named(arg)
+	if err != nil {
+		return w, err
+	}
+	if a.SSHConfig != "" {
+		w.SSHConfig, err = filepath.Abs(a.SSHConfig)
+	}
+	if len(w.Via) == 0 {
+		w.Via = a.config.Hosts[w.Host].Via
+	}
+	return w, err
+}
+
+func (a *app) named(arg string) (where, error) {
+	if arg != "" {
+		return parseWhere(arg)
+	}
+	if w, ok := a.lastUsed(); ok {
+		return w, nil
+	}
+	open := a.open()
+	if len(open) == 1 {
+		return where{Host: open[0].Name}, nil
+	}
+	if a.config.DefaultHost != "" {
+		return parseWhere(a.config.DefaultHost)
+	}
+	if len(open) == 0 {
+		return where{}, usage("no host given, and none was used in this directory before", "nbremote open HOST, a name of ~/.ssh/config or user@host:port")
+	}
+	names := make([]string, len(open))
+	for i, s := range open {
+		names[i] = s.Name
+	}
+	answer, err := a.ui.Choose(a.ctx, "Which host?", names)
+	if err != nil {
+		return where{}, unanswered(err, "which host: "+strings.Join(names, ", "), "nbremote ls; then name one")
+	}
+	return parseWhere(answer)
+}
+
+// uses is the file of what was last used in which directory.
+type uses struct {
+	Version int              `json:"version"`
+	Last    map[string]where `json:"last"`   // by directory
+	Hinted  map[string]bool  `json:"hinted"` // hosts whose first open has been
+}
+
+func (a *app) usesPath() string { return filepath.Join(a.place.State, "last-used.json") }
+
+func (a *app) readUses() uses {
+	u := uses{}
+	if raw, err := os.ReadFile(a.usesPath()); err != nil || json.Unmarshal(raw, &u) != nil || u.Version != 1 {
+		u = uses{}
+	}
+	if u.Last == nil {
+		u.Last = map[string]where{}
+	}
+	if u.Hinted == nil {
+		u.Hinted = map[string]bool{}
+	}
+	u.Version = 1
+	return u
+}
+
+func (a *app) lastUsed() (where, bool) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return where{}, false
+	}
+	w, ok := a.readUses().Last[dir]
+	return w, ok
+}
+
+// remember keeps w as the last one used in this directory. It is a
+// convenience: a full disk does not fail the command.
+func (a *app) remember(w where) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return
+	}
+	u := a.readUses()
+	if same, ok := u.Last[dir]; ok && same.String() == w.String() && same.alias() == w.alias() {
+		return
+	}
+	u.Last[dir] = w
+	a.writeUses(u)
+}
+
+// firstTime says once for each host that it is the first time.
+func (a *app) firstTime(host string) bool {
+	u := a.readUses()
+	if u.Hinted[host] {
+		return false
+	}
+	u.Hinted[host] = true
+	a.writeUses(u)
+	return true
+}
+
+func (a *app) writeUses(u uses) {
+	if raw, err := json.Marshal(u); err == nil {
+		config.WriteFile(a.usesPath(), raw)
+	}
+}
+
+func quoted(s string) string {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return s
+	}
+	return string(raw)
+}
