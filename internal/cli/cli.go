@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"nbremote/internal/holder"
 	"nbremote/internal/ui"
 )
 
@@ -51,6 +52,9 @@ var Version = "0.1.0"
 func Main() int {
 	ctx, stop := signals()
 	defer stop()
+	if sock := os.Getenv(askpassEnv); sock != "" && len(os.Args) == 2 && os.Args[1] != holder.Command {
+		return askpass(ctx, sock, os.Args[1])
+	}
 	return run(ctx, os.Args[1:])
 }
 

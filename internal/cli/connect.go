@@ -40,6 +40,7 @@ func (a *app) connectOnce(ctx context.Context, w where) (*line, error) {
 			return nil, err
 		}
 	}
+	a.log = client.LogPath(a.place)
 	attached, err := client.Attach(ctx, holder.AttachOptions{Ask: a.canAsk(), Alias: w.alias()})
 	if err != nil {
 		return nil, err

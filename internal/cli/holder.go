@@ -24,6 +24,9 @@ func (c *holderCmd) Run(a *app) error {
 	if spec.Target == nil {
 		return errors.New("read the spec on stdin: no target")
 	}
+	if err := askpassHere(holder.ByKey(spec.Place, spec.Target.Key()).Sock); err != nil {
+		return err
+	}
 	debug.SetMemoryLimit(64 << 20) // collect rather than grow past this; not a ceiling
 	err := holder.Serve(a.ctx, spec, Version, os.Stderr, func() {
 		fmt.Println("ready")

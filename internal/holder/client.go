@@ -119,6 +119,14 @@ func (c *Client) Answer(ctx context.Context, a Answer) error {
 	return c.call(ctx, "POST", "/v1/answer", a, nil)
 }
 
+// Ask puts a question of one of the holder's children to whichever command is
+// connected.
+func (c *Client) Ask(ctx context.Context, q Question) (string, error) {
+	var a Answer
+	err := c.call(ctx, "POST", "/v1/ask", q, &a)
+	return a.Text, err
+}
+
 // Run runs a script on the host; see remote.Runner.
 func (c *Client) Run(ctx context.Context, script string) ([]byte, error) {
 	resp, err := c.do(ctx, "POST", "/v1/run", scriptRequest{Script: script})

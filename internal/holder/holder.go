@@ -42,9 +42,12 @@ type holder struct {
 	signed  sshx.Signed
 	pinned  string // the host key of this holder's life, where none is kept
 	shells  *shells
-	behind  int
-	busy    int // scripts and streams under way
-	idle    time.Time
+	// childAsked: the last dial asked a person through Client.Ask.
+	childAsked bool
+
+	behind int
+	busy   int // scripts and streams under way
+	idle   time.Time
 }
 
 // Serve is the life of a holder: it returns when it was closed, when nothing
@@ -85,7 +88,7 @@ func newHolder(spec Spec, version string, logger *log.Logger, stop context.Cance
 	}
 	h.line = newLine(spec.Target.Name)
 	h.line.dial, h.line.asker, h.line.notify = h.dial, h.asks.canAsk, h.tell
-	h.line.person = func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.signed.Person }
+	h.line.person = func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.signed.Person || h.childAsked }
 	h.pages = newPages(h)
 	return h
 }
@@ -151,6 +154,7 @@ func (h *holder) dial(ctx context.Context) (*sshx.Conn, error) {
 	t := h.spec.Target
 	start := time.Now()
 	h.mu.Lock()
+	h.childAsked = false
 	opts := sshx.Options{
 		Timeout: h.spec.ConnectTimeout, LastKey: h.memory.lastKey(), PinnedHostKey: h.pinned,
 		Notice: func(text string) { h.tell(Event{Kind: "notice", Hop: t.Name, Text: text}) },

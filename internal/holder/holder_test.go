@@ -234,6 +234,33 @@ func TestQuestion_GoesToWhoCanAsk(t *testing.T) {
 	}
 }
 
+// A child of the holder asks through it, and what it needed a person for is
+// not dialled again unasked.
+func TestQuestion_OfAChild(t *testing.T) {
+	r := newRig(t)
+	c := r.serve()
+	up(t, c).Close()
+	until(t, "nobody can be asked", func() bool { _, err := c.Ask(limit(t), Question{Text: "code?"}); return err != nil })
+	a, err := c.Attach(context.Background(), AttachOptions{Ask: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	got := make(chan string, 1)
+	go func() {
+		text, _ := c.Ask(limit(t), Question{Kind: "keyboard", Text: "code?"})
+		got <- text
+	}()
+	e := waitEvent(t, limit(t), a, "question")
+	if e.Question.Text != "code?" || e.Question.Hop != "gpu1" {
+		t.Fatalf("asked %+v", e.Question)
+	}
+	c.Answer(limit(t), Answer{ID: e.ID, Text: "123"})
+	if text := <-got; text != "123" {
+		t.Fatalf("got %q", text)
+	}
+}
+
 // After a sign-in that needed a person, nothing is dialled unasked.
 func TestLine_NeedsSignIn(t *testing.T) {
 	r := withPassword(t)

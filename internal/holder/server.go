@@ -24,6 +24,7 @@ func (h *holder) routes() http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, h.status(), nil) })
 	mux.HandleFunc("POST /v1/attach", h.attach)
 	mux.HandleFunc("POST /v1/answer", h.answer)
+	mux.HandleFunc("POST /v1/ask", h.askForChild)
 	mux.HandleFunc("POST /v1/run", h.runScript)
 	mux.HandleFunc("POST /v1/stream", h.streamScript)
 	mux.HandleFunc("POST /v1/dial", h.dialFar)
@@ -90,6 +91,21 @@ func (h *holder) answer(w http.ResponseWriter, r *http.Request) {
 	if a, ok := read[Answer](w, r); ok {
 		reply(w, map[string]bool{"taken": h.asks.answer(a)}, nil)
 	}
+}
+
+// askForChild puts the question of a child of ours, such as the ssh of a
+// ProxyCommand, to a person.
+func (h *holder) askForChild(w http.ResponseWriter, r *http.Request) {
+	q, ok := read[Question](w, r)
+	if !ok {
+		return
+	}
+	q.Hop = h.spec.Target.Name
+	h.mu.Lock()
+	h.childAsked = true
+	h.mu.Unlock()
+	text, err := h.asks.ask(r.Context(), q)
+	reply(w, Answer{Text: text}, err)
 }
 
 type scriptRequest struct {

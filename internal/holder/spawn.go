@@ -51,6 +51,11 @@ func LogPath(place Place, key string) string {
 	return filepath.Join(place.State, "log", key+".log")
 }
 
+// LogPath is where the client's holder writes what it does.
+func (c *Client) LogPath(place Place) string {
+	return LogPath(place, strings.TrimSuffix(filepath.Base(c.Sock), ".sock"))
+}
+
 // spawn starts the background process and returns when it listens. Its stdin
 // is closed after the spec, its stdout says "ready" and is closed, its stderr
 // is its log: nothing of the caller's stays open in it.
