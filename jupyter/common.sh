@@ -16,17 +16,17 @@ j_clock() {
 	fi
 }
 
-# j_whole FILE: the runtime file is written to its last line.
-j_whole() {
-	J_L=
-	while IFS= read -r J_X || [ -n "$J_X" ]; do J_L=$J_X; done <"$1"
-	case $J_L in *'}') return 0 ;; *) return 1 ;; esac
-}
-
-# j_runtime_file DIRECTORY: sets J_F to the runtime file of the one server there.
+# j_runtime_file DIRECTORY: sets J_RUNTIME to what the runtime file of the one
+# server there holds; status 1 until it is written to its last line.
 j_runtime_file() {
 	for J_F in "$1"/jpserver-*.json "$1"/nbserver-*.json; do
-		[ -s "$J_F" ] && j_whole "$J_F" && return 0
+		[ -s "$J_F" ] || continue
+		J_RUNTIME= J_L=
+		while IFS= read -r J_X || [ -n "$J_X" ]; do
+			J_L=$J_X
+			J_RUNTIME=$J_RUNTIME$J_X
+		done <"$J_F"
+		case $J_L in *'}') return 0 ;; esac
 	done
 	return 1
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package jupyter
 
 import (
@@ -344,6 +346,9 @@ func TestRestartKeepsTokenAndPort(t *testing.T) {
 	}
 	if err := Prove(t.Context(), dialer(first), first); err != nil {
 		t.Fatal(err)
+	}
+	if log := read(t, first.Log); strings.Contains(log, "deprecated") || strings.Contains(log, "not recognized") {
+		t.Errorf("the log complains of our configuration: %s", log)
 	}
 	second, err := Restart(t.Context(), r, "m", time.Minute)
 	if err != nil {

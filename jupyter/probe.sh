@@ -285,7 +285,7 @@ j_runtime() {
 	IFS= read -r J_R <"$S_DIR/jupyter-run" || [ -n "$J_R" ] || return 0
 	j_runtime_file "$J_R" || return 0
 	put session-enc "$1"
-	putfile runtime "$J_F" 65536
+	put runtime "$J_RUNTIME"
 	[ -S "$J_R/s" ] || J_TCP=1
 }
 session_each j_runtime

@@ -136,7 +136,7 @@ func TestD3_HostileAnswers(t *testing.T) {
 func TestD3_SilentServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	dial := talk(t, func(c net.Conn) { <-ctx.Done() })
+	dial := talk(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	err := Prove(ctx, dial, &Server{BaseURL: "/", Token: "x", Port: 1})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)

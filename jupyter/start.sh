@@ -50,7 +50,7 @@ if [ "$J_STATE" = up ]; then
 	put pid "$S_PID"
 	put started "$S_STARTED"
 	putfile spec "$S_DIR/spec" 65536
-	putfile runtime "$J_F" 65536
+	put runtime "$J_RUNTIME"
 	[ -S "$J_RUN/s" ] || j_listeners
 	session_view "$J_ENC" && put tmux 1
 else

@@ -34,7 +34,7 @@ putfile spec "$S_DIR/spec" 65536
 putfile token "$S_DIR/jupyter-token" 4096
 J_R=
 [ ! -r "$S_DIR/jupyter-run" ] || IFS= read -r J_R <"$S_DIR/jupyter-run" || :
-! j_runtime_file "$J_R" || putfile runtime "$J_F" 65536
+! j_runtime_file "$J_R" || put runtime "$J_RUNTIME"
 `
 
 // Restart ends a session's Jupyter and starts it as it was started: the same
