@@ -15,7 +15,7 @@ type Config struct {
 	Hosts       map[string]Host
 	Path        string // of the file, also when there is none; "" = no home directory either
 
-	settings []Setting
+	document *document // what Settings comes from; nil = no file
 }
 
 // Host is one [hosts.NAME]. Empty fields were not given.
@@ -33,7 +33,12 @@ type Setting struct {
 }
 
 // Settings lists what the file sets, in the order of the keys.
-func (c *Config) Settings() []Setting { return c.settings }
+func (c *Config) Settings() []Setting {
+	if c.document == nil {
+		return nil
+	}
+	return c.document.settings()
+}
 
 // Load reads $XDG_CONFIG_HOME/nbremote/config.toml, else
 // ~/.config/nbremote/config.toml (on Windows %AppData%\nbremote\config.toml).

@@ -2,11 +2,13 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // home makes an empty home directory and gives the path of its config file.
@@ -55,7 +57,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := c.Settings()
-	c.settings = nil
+	c.document = nil
 	want := &Config{Path: path, DefaultHost: "gpu1", Hosts: map[string]Host{
 		"gpu1": {Dir: "~/projects", Env: "ds", Setenv: map[string]string{"OMP_NUM_THREADS": "8", "B": "x\ny"}},
 		"lab":  {SSH: "me@10.0.3.7:2222", Via: []string{"bastion", "inner"}},
@@ -180,6 +182,21 @@ func TestF5_Bombs(t *testing.T) {
 		if err == nil || len(err.Error()) > 500+len(path) {
 			t.Errorf("%s: %.200v", name, err)
 		}
+	}
+}
+
+// A large file that is right is read in a moment.
+func TestF5_LargeAndRight(t *testing.T) {
+	var b strings.Builder
+	for i := 0; b.Len() < 1<<18; i++ {
+		fmt.Fprintf(&b, "[hosts.h%d]\ndir = 'x'\n", i)
+	}
+	path := home(t)
+	put(t, path, b.String())
+	began := time.Now()
+	c, err := Load()
+	if err != nil || len(c.Hosts) < 10000 || time.Since(began) > 30*time.Second {
+		t.Errorf("%v, %v", err, time.Since(began))
 	}
 }
 

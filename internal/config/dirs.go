@@ -35,7 +35,11 @@ func StateDir() (string, error) {
 			return dir, private(dir)
 		}
 	}
-	dir = filepath.Join(os.TempDir(), "nbremote-"+userID())
+	temp := absolute(os.TempDir())
+	if temp == "" {
+		temp = "/tmp"
+	}
+	dir = filepath.Join(temp, "nbremote-"+userID())
 	return dir, private(dir)
 }
 

@@ -98,17 +98,6 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestL8_Unreadable(t *testing.T) {
-	asNobody(t, func(t *testing.T) {
-		path := home(t)
-		put(t, path, "default_host = 'a'")
-		must(t, os.Chmod(path, 0))
-		if _, err := Load(); err == nil || err.Error() != path+": cannot be read: permission denied" {
-			t.Error(err)
-		}
-	})
-}
-
 func TestL8_ForeignConfig(t *testing.T) {
 	path := home(t)
 	put(t, path, "default_host = 'a'")

@@ -16,16 +16,25 @@ type document struct {
 	path string
 	md   toml.MetaData
 	c    *Config
+	set  []given
+}
+
+// given is a setting whose line was not looked up yet: that costs as much as
+// reading the whole file once more.
+type given struct {
+	key, value string
+	at         toml.Primitive
 }
 
 type table map[string]toml.Primitive
 
 func parse(path, text string) (*Config, error) {
 	d := &document{path: path, c: &Config{Path: path}}
+	d.c.document = d
 	top := table{}
 	var err error
 	if d.md, err = toml.Decode(text, &top); err != nil {
-		return d.c, d.syntax(err)
+		return &Config{Path: path}, d.syntax(err)
 	}
 	for _, key := range sorted(top) {
 		if err := d.top(key, top[key]); err != nil {
@@ -121,7 +130,7 @@ func (d *document) word(key string, p toml.Primitive) (string, error) {
 	if hasControl(s) {
 		return "", d.wrong(p, short(key)+" has a control character", "leave it out")
 	}
-	d.set(key, s, p)
+	d.note(key, s, p)
 	return s, nil
 }
 
@@ -135,7 +144,7 @@ func (d *document) words(key string, p toml.Primitive) ([]string, error) {
 			return nil, d.wrong(p, short(key)+" has an empty entry or a control character", last(key)+` = ["bastion"]`)
 		}
 	}
-	d.set(key, strings.Join(list, ", "), p)
+	d.note(key, strings.Join(list, ", "), p)
 	return list, nil
 }
 
@@ -158,13 +167,21 @@ func (d *document) setenv(key string, p toml.Primitive) (map[string]string, erro
 			return nil, d.wrong(v, short(name)+" has a zero byte", "leave it out")
 		}
 		out[name] = s
-		d.set(key+"."+name, s, v)
+		d.note(key+"."+name, s, v)
 	}
 	return out, nil
 }
 
-func (d *document) set(key, value string, p toml.Primitive) {
-	d.c.settings = append(d.c.settings, Setting{key, value, fmt.Sprintf("%s:%d", d.path, d.line(p))})
+func (d *document) note(key, value string, at toml.Primitive) {
+	d.set = append(d.set, given{key, value, at})
+}
+
+func (d *document) settings() []Setting {
+	out := make([]Setting, len(d.set))
+	for i, g := range d.set {
+		out[i] = Setting{g.key, g.value, fmt.Sprintf("%s:%d", d.path, d.line(g.at))}
+	}
+	return out
 }
 
 func (d *document) wrong(p toml.Primitive, text, try string) error {

@@ -55,6 +55,17 @@ var children = map[string]func(*UI){
 		report(u.Ask(context.Background(), "Passphrase: ", false))
 	},
 	"choose": func(u *UI) { report(u.Choose(context.Background(), "Which host?", []string{"gpu1", "\x1b[2J2", "1"})) },
+	"failing": func(u *UI) {
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGUSR1)
+		go u.Ask(context.Background(), "Passphrase: ", false)
+		for asked.Load() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		<-c
+		u.Note("held")
+		u.Error(errors.New("the line broke"), "")
+	},
 	"steps": func(u *UI) {
 		s := u.Start("gpu1", "signing in to a host with a name that is long")
 		time.Sleep(showAfter + 50*time.Millisecond)
@@ -104,6 +115,8 @@ type person struct {
 	tty  *os.File // the slave, to look at its mode
 	done chan error
 
+	before unix.Termios // the mode when the program was started
+
 	mu  sync.Mutex
 	out bytes.Buffer
 }
@@ -148,6 +161,7 @@ func sitHere(t *testing.T, child string, master, slave *os.File, env ...string) 
 	t.Helper()
 	p := &person{T: t, cmd: childCommand(t, child), term: master, tty: slave, done: make(chan error, 1)}
 	p.cmd.Env = append(p.cmd.Env, env...)
+	p.before = p.mode()
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = slave, slave, slave
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := p.cmd.Start(); err != nil {
@@ -235,7 +249,6 @@ func TestAsk(t *testing.T) {
 
 func TestAsk_EchoOff(t *testing.T) {
 	p := sit(t, "secret")
-	before := p.mode()
 	p.sees("Passphrase: ")
 	if p.echo() {
 		t.Error("echo is on at the prompt")
@@ -246,8 +259,8 @@ func TestAsk_EchoOff(t *testing.T) {
 	if strings.Count(p.seen(), "s3cret") != 1 {
 		t.Errorf("shown: %q", p.seen())
 	}
-	if p.mode() != before {
-		t.Errorf("mode changed: %+v, was %+v", p.mode(), before)
+	if p.mode() != p.before {
+		t.Errorf("mode changed: %+v, was %+v", p.mode(), p.before)
 	}
 }
 
@@ -258,19 +271,17 @@ func TestAsk_RawBefore(t *testing.T) {
 		mode.Lflag &^= unix.ICANON | unix.ECHO | unix.ISIG
 		mode.Iflag &^= unix.ICRNL
 	})
-	before := p.mode()
 	p.sees("Name: ")
 	p.types("me\r")
 	p.sees(`<"me">`)
 	p.ends()
-	if p.mode() != before {
-		t.Errorf("mode changed: %+v, was %+v", p.mode(), before)
+	if p.mode() != p.before {
+		t.Errorf("mode changed: %+v, was %+v", p.mode(), p.before)
 	}
 }
 
 func TestL4_CancelRestores(t *testing.T) {
 	p := sit(t, "cancel")
-	before := p.mode()
 	p.sees("Passphrase: ")
 	p.types("half a sec")
 	p.signals(syscall.SIGUSR1)
@@ -280,7 +291,7 @@ func TestL4_CancelRestores(t *testing.T) {
 	p.types("later\n")
 	p.sees(`<"later">`)
 	p.ends()
-	if p.mode() != before {
+	if p.mode() != p.before {
 		t.Error("mode changed")
 	}
 	if strings.Contains(p.seen(), "half") {
@@ -291,23 +302,21 @@ func TestL4_CancelRestores(t *testing.T) {
 func TestL4_Signals(t *testing.T) {
 	for key, want := range map[string]string{"\x03": "<signal 130>", "\x1c": "<signal 131>"} {
 		p := sit(t, "secret")
-		before := p.mode()
 		p.sees("Passphrase: ")
 		p.types("half" + key)
 		p.sees(want)
 		p.ends()
-		if p.mode() != before {
+		if p.mode() != p.before {
 			t.Errorf("%q: mode changed", key)
 		}
 	}
 	for s, want := range map[syscall.Signal]string{syscall.SIGTERM: "<signal 143>", syscall.SIGHUP: "<signal 129>"} {
 		p := sit(t, "secret")
-		before := p.mode()
 		p.sees("Passphrase: ")
 		p.signals(s)
 		p.sees(want)
 		p.ends()
-		if p.mode() != before {
+		if p.mode() != p.before {
 			t.Errorf("%v: mode changed", s)
 		}
 	}
@@ -343,14 +352,25 @@ func TestL4_StopAndGoOn(t *testing.T) {
 func TestL4_RestoreTerminal(t *testing.T) {
 	RestoreTerminal() // nothing is asked: nothing happens
 	p := sit(t, "restore")
-	before := p.mode()
 	p.sees("Passphrase: ")
 	p.signals(syscall.SIGUSR1)
 	var exit *exec.ExitError
 	if err := p.ends(); !errors.As(err, &exit) || exit.ExitCode() != 7 {
 		t.Error(err)
 	}
-	if p.mode() != before {
+	if p.mode() != p.before {
+		t.Error("mode changed")
+	}
+}
+
+// The program ends with an error while a question is open elsewhere in it.
+func TestL4_ErrorWhileAsking(t *testing.T) {
+	p := sit(t, "failing")
+	p.sees("Passphrase: ")
+	p.signals(syscall.SIGUSR1)
+	p.sees("Passphrase: \n  held\nnbremote: error: the line broke\n")
+	p.ends()
+	if p.mode() != p.before {
 		t.Error("mode changed")
 	}
 }

@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -63,8 +64,7 @@ func readerGone(err error) bool {
 	return errors.Is(err, syscall.EPIPE) && !errors.As(err, &network)
 }
 
-// classOf is the class of an error that gives itself none: what its exit code
-// says.
+// classOf is the class that an error, or what it wraps, gives itself.
 func classOf(err error) string {
 	return first(err, func(e error) string {
 		if c, ok := e.(interface{ Class() string }); ok {
@@ -126,13 +126,19 @@ type failure struct {
 
 // Error prints what went wrong in every mode: the error, its cause, what to
 // try, and where the log is ("" = there is none). Nothing is printed when
-// nobody reads the output any more.
+// nobody reads the output any more. An error is an end: an open question gives
+// the terminal back.
 func (u *UI) Error(err error, log string) {
 	if err == nil || ExitCode(err) == 141 {
 		return
 	}
+	RestoreTerminal()
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.asking {
+		io.WriteString(u.w, "\n")
+		u.loud()
+	}
 	cause := causeOf(err)
 	if strings.Contains(err.Error(), cause) {
 		cause = ""
@@ -141,6 +147,9 @@ func (u *UI) Error(err error, log string) {
 		class := classOf(err)
 		if _, known := exitCodes[class]; !known {
 			class = "other"
+			if ExitCode(err) == exitCodes["timeout"] {
+				class = "timeout"
+			}
 		}
 		u.object(failure{"error", bounded(err.Error()), class, ExitCode(err), bounded(cause), bounded(hintOf(err)), log})
 		return

@@ -83,7 +83,7 @@ func ascii(s string) string {
 
 // oneLine is Safe for text that must stay on its line.
 func oneLine(s string) string {
-	return strings.NewReplacer("\n", " ", "\t", " ").Replace(Safe(strings.TrimSpace(s)))
+	return strings.NewReplacer("\n", " ", "\t", " ").Replace(Safe(strings.Trim(s, "\r\n")))
 }
 
 // wide counts columns.

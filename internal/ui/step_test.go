@@ -52,7 +52,7 @@ func TestTranscript(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		s.Done("gpu1/main in tmux, directory ~")
 		u.Ready("gpu1/main", "http://127.0.0.1:8890", "opened in your browser")
-		u.Note("GPU 0 H100 96 %\nAgain: nbremote open")
+		u.Note("GPU 0 H100 96 %\n  Again: nbremote open")
 		u.Line("gpu1/main", "running since yesterday 18:02; your tab is connected, nothing opened")
 		u.Start("found", "looking").Warn("no Jupyter (PATH, conda, ~/.venv, pipx, uv)")
 		same(t, screen(out.String()), `  ✓ bastion   signed in (agent), host key saved      0.4s
@@ -61,7 +61,7 @@ func TestTranscript(t *testing.T) {
   ✓ started   gpu1/main in tmux, directory ~         2.0s
   ✓ ready     opened in your browser
   GPU 0 H100 96 %
-  Again: nbremote open
+    Again: nbremote open
   ✓ gpu1/main   running since yesterday 18:02; your tab is connected, nothing opened
   ! found     no Jupyter (PATH, conda, ~/.venv, pipx, uv)
 `)

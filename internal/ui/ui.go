@@ -160,13 +160,10 @@ func (u *UI) note(line string) {
 }
 
 // Line prints what is so without a step: ✓, name, text and no time.
-func (u *UI) Line(name, text string) { u.finish("", name, text) }
+func (u *UI) Line(name, text string) { u.Done(name, text) }
 
 // Done prints what has been done without a step; it looks like Line.
-func (u *UI) Done(name, text string) { u.finish("", name, text) }
-
-// finish prints a line without a time. A ready one begins as url.
-func (u *UI) finish(url, name, text string) {
+func (u *UI) Done(name, text string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.result("done", name, text, nil)
@@ -258,12 +255,17 @@ func (u *UI) quiet() (end func()) {
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		u.asking = false
-		held := u.held
-		u.held = nil
-		for _, line := range held {
-			u.print(line)
-		}
-		u.draw()
+		u.loud()
 	}
+}
+
+// loud prints what has waited, and ends the waiting. u.mu is held.
+func (u *UI) loud() {
+	u.asking = false
+	held := u.held
+	u.held = nil
+	for _, line := range held {
+		u.print(line)
+	}
+	u.draw()
 }
