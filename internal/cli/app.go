@@ -121,7 +121,7 @@ func (a *app) printJSON(v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Println(string(raw))
+	_, err = fmt.Println(string(ui.SafeJSON(raw)))
 	return err
 }
 

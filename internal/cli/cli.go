@@ -52,6 +52,7 @@ var Version = "0.1.0"
 func Main() int {
 	ctx, stop := signals()
 	defer stop()
+	defer ui.RestoreTerminal()
 	if sock := os.Getenv(askpassEnv); sock != "" && len(os.Args) == 2 && os.Args[1] != holder.Command {
 		return askpass(ctx, sock, os.Args[1])
 	}

@@ -87,6 +87,9 @@ func (c *openCmd) run(a *app, w where) error {
 	if err := c.prove(a, line, w, server); err != nil {
 		return err
 	}
+	if warning := server.Warning(); warning != "" {
+		a.ui.Note(warning)
+	}
 	page, err := c.forward(a, line, w, server)
 	if err != nil {
 		return err

@@ -66,13 +66,14 @@ func (c *openCmd) found(a *app, step *ui.Step, w where, look jupyter.Look, host 
 	if len(host.Foreign) == 0 || w.Session != "" || w.Path != "" || c.Env != "" {
 		return step, nil, look, nil
 	}
-	return c.byHand(a, step, w, look, host.Foreign[0])
+	return c.byHand(a, step, w, look, host)
 }
 
 // byHand asks whether to use a Jupyter that was started by hand.
-func (c *openCmd) byHand(a *app, step *ui.Step, w where, look jupyter.Look, f *jupyter.Server) (*ui.Step, *jupyter.Server, jupyter.Look, error) {
+func (c *openCmd) byHand(a *app, step *ui.Step, w where, look jupyter.Look, host *jupyter.Host) (*ui.Step, *jupyter.Server, jupyter.Look, error) {
+	f := host.Foreign[0]
 	step.Pause()
-	answer, err := a.choose(fmt.Sprintf("Your Jupyter runs on %s:%s in %s, not in tmux. Use it, or start another?", w.Host, f.Where(), f.Dir), "U/s")
+	answer, err := a.choose(fmt.Sprintf("Your Jupyter runs on %s:%s in %s, not in tmux. Use it, or start another?", w.Host, f.Where(), host.Short(f.Dir)), "U/s")
 	if err != nil {
 		return step, nil, look, unanswered(err, "whether to use the Jupyter that runs there", "-y uses it, --name NAME starts another")
 	}
