@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"nbremote/internal/holder"
@@ -18,22 +19,38 @@ type stopCmd struct {
 
 // Run asks when a kernel is busy, ends Jupyter, and closes its port.
 func (c *stopCmd) Run(a *app) error {
-	line, server, w, err := a.session(c.Host)
+	line, host, w, name, err := a.session(c.Host)
 	if err != nil {
 		return err
 	}
 	defer line.leave()
-	name := w.Host + "/" + server.Session
-	if err := a.mayEnd(line, server, name, "Stop it and Jupyter?"); err != nil {
-		return err
+	full := w.Host + "/" + name
+	server := host.Running(name)
+	switch {
+	case server != nil:
+		if err := a.mayEnd(line, server, full, "Stop it and Jupyter?"); err != nil {
+			return err
+		}
+	case !runs(host, name):
+		return notRunning(w, full)
 	}
-	step := a.ui.Start("stopped", "ending "+name)
-	if err := jupyter.Stop(a.ctx, line, server.Session); err != nil {
+	step := a.ui.Start("stopped", "ending "+full)
+	if err := jupyter.Stop(a.ctx, line, name); err != nil {
 		step.Fail("")
-		return fmt.Errorf("stop %s: %w", name, err)
+		return fmt.Errorf("stop %s: %w", full, err)
 	}
-	step.Done(name + " has ended; its files stay")
-	return line.RemovePage(a.ctx, server.Session)
+	step.Done(full + " has ended; its files stay")
+	return line.RemovePage(a.ctx, name)
+}
+
+// runs says whether the session is there at all: a Jupyter that hangs before
+// it listens is.
+func runs(host *jupyter.Host, name string) bool {
+	return slices.ContainsFunc(host.Sessions, func(s jupyter.Session) bool { return s.Name == name && s.Running })
+}
+
+func notRunning(w where, full string) error {
+	return notFound("find "+full+": it does not run", "nbremote open "+w.String())
 }
 
 // restartCmd starts Jupyter anew in the same session, with the same port and token.
@@ -44,12 +61,16 @@ type restartCmd struct {
 
 // Run ends and starts Jupyter; the page's address stays.
 func (c *restartCmd) Run(a *app) error {
-	line, server, w, err := a.session(c.Host)
+	line, host, w, session, err := a.session(c.Host)
 	if err != nil {
 		return err
 	}
 	defer line.leave()
-	name := w.Host + "/" + server.Session
+	name := w.Host + "/" + session
+	server := host.Running(session)
+	if server == nil {
+		return notRunning(w, name)
+	}
 	if err := a.mayEnd(line, server, name, "Restart Jupyter and lose its kernels?"); err != nil {
 		return err
 	}
@@ -72,30 +93,25 @@ func (c *restartCmd) Run(a *app) error {
 	return nil
 }
 
-// session connects to the host of HOST or HOST/NAME and finds its running
-// Jupyter there.
-func (a *app) session(arg string) (*line, *jupyter.Server, where, error) {
+// session connects to the host of HOST or HOST/NAME and finds out which session
+// of it is meant.
+func (a *app) session(arg string) (*line, *jupyter.Host, where, string, error) {
 	w, err := a.where(arg)
 	if err != nil {
-		return nil, nil, w, err
+		return nil, nil, w, "", err
 	}
 	line, err := a.connect(a.ctx, w)
 	if err != nil {
-		return nil, nil, w, err
+		return nil, nil, w, "", err
 	}
 	look := jupyter.Look{Path: w.Path, Session: w.Session}
 	host, err := jupyter.Probe(a.ctx, line, look)
 	if err != nil {
 		line.leave()
-		return nil, nil, w, fmt.Errorf("look around on %s: %w", w.Host, err)
+		return nil, nil, w, "", fmt.Errorf("look around on %s: %w", w.Host, err)
 	}
 	name, _ := host.Choose(look)
-	server := host.Running(name)
-	if server == nil {
-		line.leave()
-		return nil, nil, w, notFound(fmt.Sprintf("find %s/%s: it does not run", w.Host, name), "nbremote open "+w.String())
-	}
-	return line, server, w, nil
+	return line, host, w, name, nil
 }
 
 // mayEnd asks before work is lost.
