@@ -1,0 +1,184 @@
+package test
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nbremote/test/lab"
+)
+
+// A server that forwards nothing is named, and no Jupyter is left there that
+// nobody can reach.
+func TestN18_ForwardingForbidden(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Sshd: "AllowStreamLocalForwarding no\nAllowTcpForwarding no\n"})
+	fails(t, l.Run("open", "--no-browser", "gpu1"), 7, "forward", "AllowStreamLocalForwarding")
+	if left := l.Host("gpu1").Running("jupyter-lab"); len(left) != 0 {
+		t.Errorf("left there: %v", left)
+	}
+}
+
+// A taken port is not waited for: another is used, and said.
+func TestL1_PortTaken(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	first := open(t, l, "gpu1")
+	l.Must("close", "gpu1")
+	taken, err := l.Laptop.Listen("tcp", "127.0.0.1:8890")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := l.Must("open", "--json", "--no-browser", "gpu1")
+	second := parseOpened(t, r)
+	if first.Port != 8890 || second.Port == 8890 || !strings.Contains(r.Stderr, "8890 is taken") {
+		t.Errorf("ports %d, %d\n%s", first.Port, second.Port, r.Stderr)
+	}
+	works(t, l, second)
+	l.Must("close", "gpu1")
+	fails(t, l.Run("open", "--no-browser", "--port", "8890", "gpu1"), 1, "8890", "taken")
+	taken.Close()
+}
+
+// A killed holder leaves nothing in the way of the next, which has the same
+// port.
+func TestL5_KilledHolder(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	first := open(t, l, "gpu1")
+	if n := l.Laptop.Kill("nbremote holder", syscall.SIGKILL); n != 1 {
+		t.Fatalf("%d holders", n)
+	}
+	second := open(t, l, "gpu1")
+	if second.Port != first.Port || second.Token != first.Token || !second.Reused || second.HolderPID == first.HolderPID {
+		t.Errorf("second %+v, first %+v", second, first)
+	}
+	works(t, l, second)
+}
+
+// Pipes, substitutions and closed descriptors: it returns, and says one line.
+func TestL6_Pipes(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	for script, want := range map[string]string{
+		`u=$(nbremote open gpu1); echo "got $u"`:   "got http://127.0.0.1:8890/lab?token=",
+		`nbremote open gpu1 | cat`:                 "http://127.0.0.1:8890/lab?token=",
+		`nbremote open gpu1 2>/dev/null | head -1`: "http://127.0.0.1:8890/lab?token=",
+		`nbremote open gpu1 >&-; echo "exit $?"`:   "exit 0",
+		`nbremote open gpu1 <&- 2>&-`:              "http://127.0.0.1:8890/lab?token=",
+		`nbremote open gpu1 | true; echo on`:       "on",
+		`TERM=dumb COLUMNS=20 nbremote ls`:         "gpu1/main",
+		`NO_COLOR=1 nbremote ls --json | python3 -c 'import json,sys; print(json.load(sys.stdin)[0]["session"])'`: "main",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		cmd := l.Laptop.As(ctx, lab.Me, "/bin/sh", "-c", script)
+		cmd.Env = append(cmd.Env, "BROWSER=lab-browser")
+		out, err := output(cmd)
+		cancel()
+		if !strings.Contains(out, want) || strings.Contains(out, "panic") {
+			t.Errorf("%s: %q, %v", script, out, err)
+		}
+	}
+}
+
+func output(cmd *lab.Cmd) (string, error) {
+	var out lab.Text
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// A browser that hangs, fails, prints or is missing is never fatal.
+func TestL7_Browsers(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	browsers := map[string]string{
+		"hangs":  "sleep 600",
+		"fails":  "exit 1",
+		"prints": "echo noise; echo noise >&2; read x",
+	}
+	for name, script := range browsers {
+		l.Laptop.WriteMode("root", "/usr/local/bin/"+name, "#!/bin/sh\n"+script+"\n", 0o755)
+	}
+	for _, browser := range []string{"hangs", "fails", "prints", "missing", ""} {
+		r := l.RunEnv([]string{"BROWSER=" + browser}, "open", "--new-tab", "gpu1")
+		if r.Exit != 0 || strings.Count(r.Stdout, "\n") != 1 || !strings.HasPrefix(r.Stdout, "http://127.0.0.1:") || strings.Contains(r.Stderr, "noise") {
+			t.Errorf("%q: exit %d, %q\n%s", browser, r.Exit, r.Stdout, r.Stderr)
+		}
+		if r.Took > 45*time.Second {
+			t.Errorf("%q: took %v", browser, r.Took)
+		}
+	}
+}
+
+// It runs where nothing can be written.
+func TestL8_ReadOnlyHome(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	l.Laptop.Sh("rm -rf /home/me/.local /home/me/.config; chown root:root /home/me; chmod 555 /home/me")
+	r := l.Run("open", "--json", "--no-browser", "gpu1")
+	if r.Exit != 0 {
+		t.Fatalf("exit %d\n%s", r.Exit, r.Stderr)
+	}
+	works(t, l, parseOpened(t, r))
+}
+
+// The local port is 127.0.0.1 alone, and its owner's alone.
+func TestB1_PortIsLoopbackAndMine(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	o := open(t, l, "gpu1")
+	listening := l.Laptop.Sh("ss -ltnH | awk '{print $4}'")
+	if strings.TrimSpace(listening) != "127.0.0.1:8890" {
+		t.Errorf("listening: %q", listening)
+	}
+	works(t, l, o)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := l.Laptop.Dial(ctx, 65534, "tcp", "127.0.0.1:8890")
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(c, "GET /api HTTP/1.1\r\nHost: 127.0.0.1:8890\r\n\r\n")
+	if answer, err := io.ReadAll(c); len(answer) > 0 || os.IsTimeout(err) {
+		t.Errorf("another user was answered: %q, %v", answer, err)
+	}
+}
+
+// Somebody on [::1] at the same port gets nothing.
+func TestB2_SamePortOnIPv6(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	l.Laptop.Sh("sysctl -qw net.ipv6.conf.lo.disable_ipv6=0 2>/dev/null || :")
+	other, err := l.Laptop.Listen("tcp6", "[::1]:8890")
+	if err != nil {
+		t.Skipf("needs IPv6 on loopback: %v", err)
+	}
+	defer other.Close()
+	got := make(chan net.Conn, 16)
+	go func() {
+		for {
+			c, err := other.Accept()
+			if err != nil {
+				return
+			}
+			got <- c
+		}
+	}()
+	o := open(t, l, "gpu1")
+	l.Must("open", "--new-tab", "gpu1")
+	if url := l.NextOpened(0); !strings.HasPrefix(url, "http://127.0.0.1:8890/") {
+		t.Errorf("the browser got %s", url)
+	}
+	works(t, l, o)
+	if len(got) != 0 {
+		t.Error("the other listener was connected to")
+	}
+}

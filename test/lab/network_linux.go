@@ -1,0 +1,140 @@
+package lab
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// network is the lab's wiring: a machine without accounts whose bridges are
+// the segments. Each machine hangs on a segment by a veth pair.
+type network struct {
+	*Machine
+	mu    sync.Mutex
+	ports int
+}
+
+// link is one network card of a machine: its port on the network's side, and
+// where that is plugged in.
+type link struct {
+	net     *network
+	card    string
+	port    string
+	segment int
+	addr    string
+	wire    *Wire
+}
+
+func newNetwork(t testing.TB, segments int) *network {
+	t.Helper()
+	n := &network{Machine: newMachine(t, "network")}
+	n.Sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")
+	for s := range segments {
+		n.ip("link add %s type bridge", bridge(s))
+		n.ip("link set %s up", bridge(s))
+	}
+	return n
+}
+
+func bridge(segment int) string { return fmt.Sprintf("seg%d", segment) }
+
+// Address is a machine's place on a segment.
+func address(segment, place int) string { return fmt.Sprintf("10.77.%d.%d", segment, place) }
+
+// ip runs one ip command in the machine's network. It runs with this
+// process's view of processes, so that "netns PID" means what we know.
+func (m *Machine) ip(format string, args ...any) {
+	m.t.Helper()
+	line := fmt.Sprintf(format, args...)
+	cmd := exec.Command("/usr/bin/env", append([]string{"ip"}, strings.Fields(line)...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	var trouble bytes.Buffer
+	cmd.Stderr = &trouble
+	err := m.within(cmd.Start, "net")
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		m.t.Fatalf("on %s: ip %s: %v: %s", m.Name, line, err, trouble.String())
+	}
+}
+
+// connect gives a machine a card on a segment with the address of a place.
+func (n *network) connect(m *Machine, segment, place int) {
+	n.t.Helper()
+	n.mu.Lock()
+	n.ports++
+	l := link{net: n, card: fmt.Sprintf("eth%d", len(m.links)), port: fmt.Sprintf("p%d", n.ports),
+		segment: segment, addr: address(segment, place)}
+	n.mu.Unlock()
+	n.ip("link add %s type veth peer name %s netns %d", l.port, l.card, m.pid)
+	n.ip("link set %s master %s up", l.port, bridge(segment))
+	m.ip("address add %s/24 dev %s", l.addr, l.card)
+	m.ip("link set %s up", l.card)
+	m.links = append(m.links, l)
+	m.Addr = l.addr
+}
+
+// Cut takes the machine off every network, silently: nobody is told, and what
+// it sends is lost.
+func (m *Machine) Cut() {
+	m.t.Helper()
+	for _, l := range m.links {
+		if l.wire != nil {
+			l.wire.Cut(true)
+			continue
+		}
+		l.net.ip("link set %s nomaster", l.port)
+	}
+}
+
+// Mend ends a Cut.
+func (m *Machine) Mend() {
+	m.t.Helper()
+	for _, l := range m.links {
+		if l.wire != nil {
+			l.wire.Cut(false)
+			continue
+		}
+		l.net.ip("link set %s master %s", l.port, bridge(l.segment))
+	}
+}
+
+// Delay makes everything to and from the machine's first card take d longer
+// each way. The first call puts a wire in.
+func (m *Machine) Delay(d time.Duration) {
+	m.t.Helper()
+	m.wire().SetDelay(d)
+}
+
+func (m *Machine) wire() *Wire {
+	m.t.Helper()
+	l := &m.links[0]
+	if l.wire == nil {
+		near, far := l.port+"w", l.port+"x"
+		l.net.ip("link add %s type veth peer name %s", near, far)
+		l.net.ip("link set %s nomaster", l.port)
+		l.net.ip("link set %s master %s up", far, bridge(l.segment))
+		l.net.ip("link set %s up", near)
+		w, err := newWire(l.net.Machine, l.port, near)
+		must(m.t, err, "put a wire into %s", m.Name)
+		m.t.Cleanup(w.Close)
+		l.wire = w
+	}
+	return l.wire
+}
+
+// Roam gives the machine's first card another address; what was connected
+// from the old one is left hanging.
+func (m *Machine) Roam(place int) {
+	m.t.Helper()
+	l := &m.links[0]
+	m.ip("address del %s/24 dev %s", l.addr, l.card)
+	m.ip("address add %s/24 dev %s", address(l.segment, place), l.card)
+	l.addr = address(l.segment, place)
+	m.Addr = l.addr
+}
