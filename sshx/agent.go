@@ -10,10 +10,9 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-const (
-	agentLimit = 5 * time.Second
-	touchLimit = 60 * time.Second // where a person may have to touch or to confirm
-)
+const touchLimit = 60 * time.Second // where a person may have to touch or to confirm
+
+var agentLimit = 5 * time.Second // tests make it shorter
 
 // agentKeys is an open ssh-agent and the keys it lists.
 type agentKeys struct {

@@ -3,8 +3,6 @@ package sshx
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,22 +10,18 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-const maxTries = 3 // of one passphrase, and of passwords and codes together
-
-// pushLimit is how long a server may take after a keyboard-interactive answer:
-// somebody may be looking for their phone.
-const pushLimit = 2 * time.Minute
-
 // auth chooses, for one attempt, what to sign in with: what the server allows,
 // in the order of PreferredAuths, nothing that needs a person when there is
 // none.
 type auth struct {
 	*attempt
-	loading chan struct{} // closed when ids are there
+	loading chan *identities // gives one, soon; nil once it is in ids
 	cancel  context.CancelFunc
-	ids     *identities
 
 	// All below is used by the handshake's goroutine only.
+	ids     *identities
+	kind    string          // the method under way
+	asked   bool            // a person answered in it
 	current string          // what the step under way is called
 	steps   []string        // steps that have succeeded
 	done    map[string]bool // methods with nothing left to try
@@ -41,14 +35,13 @@ type auth struct {
 // newAuth starts to look for keys at once: it takes no time from the connection.
 func newAuth(a *attempt) *auth {
 	ctx, cancel := context.WithCancel(a.ctx)
-	u := &auth{attempt: a, loading: make(chan struct{}), cancel: cancel, done: map[string]bool{}, ids: &identities{}}
-	if !a.target.PubkeyAuth {
-		close(u.loading)
-		return u
-	}
+	u := &auth{attempt: a, loading: make(chan *identities, 1), cancel: cancel, done: map[string]bool{}, ids: &identities{}}
 	go func() {
-		defer close(u.loading)
-		u.ids = loadIdentities(ctx, a.target, a.opts.LastKey)
+		ids := &identities{}
+		if a.target.PubkeyAuth {
+			ids = loadIdentities(ctx, a.target, a.opts.LastKey)
+		}
+		u.loading <- ids
 	}()
 	return u
 }
@@ -56,7 +49,9 @@ func newAuth(a *attempt) *auth {
 // close ends the use of the agent.
 func (u *auth) close() {
 	u.cancel()
-	<-u.loading
+	if u.loading != nil {
+		u.ids = <-u.loading
+	}
 	u.ids.agent.close()
 }
 
@@ -85,10 +80,7 @@ func (u *auth) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	if u.fatal != nil {
 		return nil, u.fatal
 	}
-	if len(c.PartialSuccessMethods) > len(u.steps) {
-		u.steps = append(u.steps, u.current)
-		u.done, u.wrong = map[string]bool{}, 0
-	}
+	u.count(len(c.PartialSuccessMethods) > len(u.steps))
 	order := u.target.PreferredAuths
 	if len(order) == 0 {
 		order = openSSHOrder
@@ -98,6 +90,7 @@ func (u *auth) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 			continue
 		}
 		if m := u.method(method); m != nil {
+			u.kind = method
 			return m, nil
 		}
 		u.done[method] = true
@@ -106,6 +99,21 @@ func (u *auth) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 		}
 	}
 	return nil, u.refused(c.AllowedMethods)
+}
+
+// count takes down how the method under way has ended: as a step of several, or
+// with a refusal.
+func (u *auth) count(step bool) {
+	switch {
+	case step:
+		u.steps = append(u.steps, u.current)
+		u.done, u.wrong = map[string]bool{}, 0
+	case u.asked:
+		u.wrong++
+	case u.kind != "publickey":
+		u.done[u.kind] = true
+	}
+	u.kind, u.asked = "", false
 }
 
 // method is what to try next of one kind, or nil.
@@ -137,10 +145,7 @@ func (u *auth) mayAsk(what string) bool {
 
 // publicKeys offers all keys that have not had their turn, in one method.
 func (u *auth) publicKeys() ssh.AuthMethod {
-	select {
-	case <-u.loading:
-	case <-u.ctx.Done():
-		u.fatal = context.Cause(u.ctx)
+	if !u.load() {
 		return nil
 	}
 	var signers []ssh.Signer
@@ -158,6 +163,21 @@ func (u *auth) publicKeys() ssh.AuthMethod {
 		return u.lateKey()
 	}
 	return ssh.PublicKeys(signers...)
+}
+
+// load waits for the keys, as long as the attempt lasts.
+func (u *auth) load() bool {
+	if u.loading == nil {
+		return true
+	}
+	select {
+	case u.ids = <-u.loading:
+		u.loading = nil
+		return true
+	case <-u.ctx.Done():
+		u.fatal = context.Cause(u.ctx)
+		return false
+	}
 }
 
 // lateKey unlocks a key file whose public half cannot be known before, once
@@ -214,103 +234,6 @@ func (u *auth) signByAgent(id *identity, data []byte, algo string) (*ssh.Signatu
 		u.person = true
 	}
 	return sig, err
-}
-
-// unlock asks for a passphrase, three times at most. An empty one gives the
-// key up.
-func (u *auth) unlock(f *keyFile) error {
-	q := Question{Kind: "passphrase", Hop: u.target.Name, Text: "passphrase of " + f.name() + ":"}
-	for range maxTries {
-		answer, err := u.ask(q)
-		if errors.Is(err, ErrNobodyToAsk) {
-			u.needs = "the passphrase of " + f.name()
-		}
-		if err != nil {
-			return u.unusable(f, err)
-		}
-		if answer == "" {
-			return u.unusable(f, errors.New("no passphrase given"))
-		}
-		if err = f.unlock(answer); err == nil {
-			u.person = true
-			return nil
-		}
-		if !errors.Is(err, errPassphrase) {
-			return u.unusable(f, err)
-		}
-		q.Cause = "wrong passphrase"
-	}
-	return u.unusable(f, errPassphrase)
-}
-
-func (u *auth) unusable(f *keyFile, err error) error {
-	u.ids.unused = append(u.ids.unused, f.name()+" ("+oneLine(err.Error())+")")
-	if u.ctx.Err() != nil {
-		u.fatal = context.Cause(u.ctx)
-	}
-	return err
-}
-
-func (u *auth) password() (string, error) {
-	q := Question{Kind: "password", Hop: u.target.Name, Text: "password of " + u.target.User + ":"}
-	if u.wrong > 0 {
-		q.Cause = "wrong password"
-	}
-	u.wrong++
-	return u.answer(q, "a password")
-}
-
-// challenge passes the server's prompts on as they are (RFC 4256).
-func (u *auth) challenge(title, instruction string, prompts []string, echos []bool) ([]string, error) {
-	about := strings.TrimSpace(title + "\n" + instruction)
-	if len(prompts) == 0 {
-		if about != "" {
-			u.opts.notice(bounded(about, 4096))
-		}
-		u.clock.grant(pushLimit)
-		return nil, nil
-	}
-	if len(prompts) > 16 {
-		return nil, u.give(fmt.Errorf("it asks %d questions at once", len(prompts)))
-	}
-	answers := make([]string, len(prompts))
-	for i, prompt := range prompts {
-		q := Question{Kind: "keyboard", Hop: u.target.Name, Text: prompt, Echo: echos[i]}
-		if about != "" && i == 0 {
-			q.Text = about + "\n" + prompt
-		}
-		what := "a code"
-		if strings.Contains(strings.ToLower(prompt), "password") {
-			what, u.current = "a password", "password"
-		}
-		if u.wrong > 0 {
-			q.Cause = "not accepted"
-		}
-		var err error
-		if answers[i], err = u.answer(q, what); err != nil {
-			return nil, err
-		}
-	}
-	u.wrong++
-	u.clock.grant(pushLimit)
-	return answers, nil
-}
-
-// answer asks; without an answer the sign-in is over.
-func (u *auth) answer(q Question, what string) (string, error) {
-	text, err := u.ask(q)
-	if errors.Is(err, ErrNobodyToAsk) {
-		e := u.failed()
-		e.Needs, e.Err = what, err
-		return "", u.give(e)
-	}
-	if err != nil {
-		e := u.failed()
-		e.Err = err
-		return "", u.give(e)
-	}
-	u.person = true
-	return text, nil
 }
 
 // give ends the sign-in with err.

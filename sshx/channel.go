@@ -131,10 +131,10 @@ type channelConn struct {
 	*stream
 	ch     ssh.Channel
 	remote channelAddr
+	ending sync.Once
 }
 
 func newChannelConn(c *Conn, ch ssh.Channel, network, addr string) *channelConn {
-	go io.Copy(io.Discard, ch.Stderr())
 	return &channelConn{stream: newStream(ch, c.endOf), ch: ch, remote: channelAddr{network, addr}}
 }
 
@@ -149,14 +149,13 @@ func (c *channelConn) Write(b []byte) (int, error) {
 // CloseWrite ends the writing half.
 func (c *channelConn) CloseWrite() error { return c.ch.CloseWrite() }
 
-// Close ends both halves. It does not wait for the host.
+// Close ends both halves. It waits neither for the host nor for the line.
 func (c *channelConn) Close() error {
-	c.close()
-	err := c.ch.Close()
-	if err == io.EOF { // the host was first
-		return nil
-	}
-	return err
+	c.ending.Do(func() {
+		c.close()
+		go c.ch.Close()
+	})
+	return nil
 }
 
 func (c *channelConn) LocalAddr() net.Addr  { return channelAddr{c.remote.network, ""} }

@@ -13,12 +13,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// How a dead line is noticed: a question each interval, and lost after so many
-// intervals in which nothing came.
-var (
-	testOnlyKeepaliveInterval = 15 * time.Second
-	testOnlyKeepaliveMissed   = 3
-)
+// testOnlyKeepalive is after how long a silence the host is asked for a sign of
+// life. Three more such times without one, and the line is lost.
+var testOnlyKeepalive = 15 * time.Second
 
 // Conn is one signed-in SSH connection. Its methods may be called at once.
 type Conn struct {
@@ -45,7 +42,7 @@ func newConn(name string, timeout time.Duration, w *watched, signed Signed, sc s
 	c.tasks.Add(3)
 	go func() { defer c.tasks.Done(); ssh.DiscardRequests(reqs) }() // a no is an answer to a keepalive too
 	go func() { defer c.tasks.Done(); c.rejectAll(chans) }()
-	go func() { defer c.tasks.Done(); c.keepAlive(testOnlyKeepaliveInterval, testOnlyKeepaliveMissed) }()
+	go func() { defer c.tasks.Done(); c.keepAlive(testOnlyKeepalive) }()
 	go c.wait()
 	return c
 }
@@ -108,34 +105,37 @@ func (c *Conn) rejectAll(chans <-chan ssh.NewChannel) {
 	}
 }
 
-// keepAlive asks each interval for a sign of life. Any byte is one; missed
-// intervals without one end the connection. A laptop that slept asks at once
-// on waking, and waits for the answer a fifth as long.
-func (c *Conn) keepAlive(interval time.Duration, missed int) {
-	tick := time.NewTicker(interval)
+// keepAlive asks for a sign of life after each interval of silence; any byte is
+// one. After three intervals without an answer the line is lost. A computer
+// that slept asks on waking, and waits one interval only.
+func (c *Conn) keepAlive(interval time.Duration) {
+	const ticks = 5 // an interval
+	tick := time.NewTicker(interval / ticks)
 	defer tick.Stop()
 	answered := make(chan struct{}, 1)
 	answered <- struct{}{}
-	silent, before, wall := 0, c.net.received.Load(), time.Now().Round(0)
+	quiet, limit, before, wall := 0, 4*ticks, c.net.received.Load(), time.Now().Round(0)
 	for {
 		select {
 		case <-tick.C:
 		case <-c.gone:
 			return
 		}
-		now := c.net.received.Load()
-		if silent++; now != before {
-			silent, before = 0, now
+		quiet++
+		if now := c.net.received.Load(); now != before {
+			quiet, limit, before = 0, 4*ticks, now
 		}
-		if late := time.Now().Round(0).Sub(wall) > 3*interval; late {
-			tick.Reset(interval / 5)
-		} else if silent == 0 {
-			tick.Reset(interval)
-		}
+		slept := time.Now().Round(0).Sub(wall) > interval
 		wall = time.Now().Round(0)
-		if silent > missed {
-			c.end(fmt.Errorf("nothing came in %s, and %d keepalives got no answer", seconds(time.Duration(missed)*interval), missed))
+		if slept {
+			quiet, limit = ticks, 2*ticks
+		}
+		if quiet > limit {
+			c.end(fmt.Errorf("nothing came in %s, though it was asked for", seconds(time.Duration(quiet)*interval/ticks)))
 			return
+		}
+		if quiet == 0 || quiet%ticks != 0 {
+			continue
 		}
 		select {
 		case <-answered:

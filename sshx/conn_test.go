@@ -222,6 +222,28 @@ func TestThroughGateway(t *testing.T) {
 	}
 }
 
+// TestGatewayErrors: who is to blame must be said right, and an error of the
+// dialer that has crossed a socket is known by its text and class.
+func TestGatewayErrors(t *testing.T) {
+	target := &Target{Name: "gpu1", User: "me", Host: "10.0.3.7", Port: 22, IdentityAgent: "none", Via: &Target{Name: "bastion"}}
+	for text, c := range map[string]struct {
+		err   error
+		class string
+	}{
+		"connect to gpu1: bastion is fine; from there 10.0.3.7:22 is refused":                      {&OpenError{Reason: 2, Text: "Connection refused"}, "connect"},
+		"connect to gpu1: bastion is fine; from there 10.0.3.7:22: No route to host":               {&OpenError{Reason: 2, Text: "No route to host"}, "connect"},
+		"connect to gpu1: bastion is fine; from there 10.0.3.7:22: did not open a channel in 15 s": {&DialError{Address: "10.0.3.7:22", Phase: PhaseChannel, After: 15 * time.Second}, "connect"},
+		"connect to gpu1: bastion forbids connections to 10.0.3.7:22":                              {&plainError{text: "open 10.0.3.7:22: administratively prohibited (open failed)", class: "connect"}, "connect"},
+		"connect to gpu1 through bastion: line to bastion lost: cut":                               {&LostError{Name: "bastion", Err: errors.New("cut")}, "line"},
+	} {
+		_, err := Connect(t.Context(), target, Options{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, c.err }})
+		var classed interface{ Class() string }
+		if err == nil || err.Error() != text || !errors.As(err, &classed) || classed.Class() != c.class {
+			t.Errorf("%v\nwant %s", err, text)
+		}
+	}
+}
+
 func TestConnectCancelled(t *testing.T) {
 	l := silent(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -185,7 +185,7 @@ func (a *attempt) config(hosts *hostKeys) *ssh.ClientConfig {
 		},
 		User:              a.target.User,
 		ClientVersion:     "SSH-2.0-nbremote",
-		HostKeyAlgorithms: hosts.algorithms(),
+		HostKeyAlgorithms: hosts.known.algorithms(),
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
 			a.enter(PhaseKex)
 			return hosts.check(a.ctx, key)
@@ -244,11 +244,28 @@ func (a *attempt) explain(err error) error {
 	if e.Phase == PhaseDial && errors.As(err, &dns) && dns.IsNotFound && a.target.Via == nil {
 		return a.notFound()
 	}
+	if gateway := a.gatewayFailed(e); gateway != nil {
+		return gateway
+	}
 	if e.Phase == PhaseSignIn {
 		return a.auth.ended(err)
 	}
 	a.addCause(e)
 	return e
+}
+
+// gatewayFailed is the error when it was not the target that could not be
+// reached but the gateway that is gone.
+func (a *attempt) gatewayFailed(e *DialError) error {
+	var classed interface{ Class() string }
+	if e.Via == "" || e.Phase != PhaseDial || !errors.As(e.Err, &classed) {
+		return nil
+	}
+	switch classed.Class() {
+	case classRefused, classConnect:
+		return nil
+	}
+	return fmt.Errorf("connect to %s through %s: %w", e.Name, e.Via, e.Err)
 }
 
 func (a *attempt) rawConn() net.Conn {

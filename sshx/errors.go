@@ -92,6 +92,9 @@ type DialError struct {
 
 func (e *DialError) Error() string {
 	text := "connect to " + e.Name + ": "
+	if e.Via != "" && saysForbidden(e.Err) {
+		return text + e.Via + " forbids connections to " + e.Address
+	}
 	if e.Via != "" && (e.Phase == PhaseDial || e.Phase == PhaseGreeting) {
 		text += e.Via + " is fine; from there "
 	}
@@ -102,13 +105,16 @@ func (e *DialError) what() string {
 	if e.After > 0 {
 		return e.silence()
 	}
+	var weak *ssh.AlgorithmNegotiationError
 	switch {
 	case e.Err == nil:
 		return e.Address + " failed"
+	case errors.As(e.Err, &weak):
+		return fmt.Sprintf("%s has no %s that we trust, only %s", e.Address, weak.What, oneLine(strings.Join(weak.RequestedAlgorithms, ", ")))
 	case e.Phase == PhaseDial && saysRefused(e.Err):
 		return e.Address + " is refused"
 	case e.Phase == PhaseDial:
-		return e.Address + ": " + oneLine(rootText(e.Err))
+		return e.Address + ": " + strings.TrimPrefix(oneLine(rootText(e.Err)), e.Address+" ")
 	case e.Phase == PhaseGreeting:
 		return e.Address + " ended before its SSH greeting: " + oneLine(rootText(e.Err))
 	}
@@ -138,7 +144,15 @@ func (e *DialError) Cause() string { return e.because }
 
 // Hint is what to try.
 func (e *DialError) Hint() string {
-	if e.Via != "" {
+	var weak *ssh.AlgorithmNegotiationError
+	switch {
+	case errors.As(e.Err, &weak):
+		return "have its SSH server updated"
+	case e.Via != "" && saysForbidden(e.Err):
+		return "ask the administrator of " + e.Via + " for AllowTcpForwarding"
+	case e.Phase != PhaseDial:
+		return "ssh -v " + e.Name
+	case e.Via != "":
 		return "nbremote open " + e.Name + " --wait"
 	}
 	return "ssh " + e.Name + "; a VPN off?"
@@ -198,90 +212,6 @@ func (e *AuthError) Hint() string {
 		return fmt.Sprintf(`set IdentityFile and IdentitiesOnly yes under "Host %s" in ~/.ssh/config`, e.Name)
 	}
 	return fmt.Sprintf(`ssh-copy-id %s, or set User under "Host %s" in ~/.ssh/config`, e.Name, e.Name)
-}
-
-// HostKeyError says that the host could not prove to be the one it was, or
-// that nobody vouched for its key. Nothing was signed.
-type HostKeyError struct {
-	Name   string
-	Reason HostKeyReason
-	Key    string // fingerprint of the key the host showed, or ""
-	Type   string // of that key
-	Known  string // fingerprint of the key it had
-	Place  string // file:line of that, or of what cannot be read
-	Remove string // the ssh-keygen line that forgets it
-	Err    error
-}
-
-// HostKeyReason is why a host key was not accepted.
-type HostKeyReason string
-
-// The reasons for a HostKeyError.
-const (
-	HostKeyChanged HostKeyReason = "changed"
-	HostKeyRevoked HostKeyReason = "revoked"
-	HostKeyUnknown HostKeyReason = "unknown" // and nobody could be asked, or ssh_config forbids it
-	HostKeyRefused HostKeyReason = "refused" // the person said no
-	HostKeyUnread  HostKeyReason = "unread"  // a known_hosts file cannot be read
-	HostKeyInvalid HostKeyReason = "invalid" // a certificate that does not hold
-)
-
-func (e *HostKeyError) Error() string {
-	switch e.Reason {
-	case HostKeyChanged:
-		return "host key of " + e.Name + " changed; stopped before signing in"
-	case HostKeyRevoked:
-		return "host key of " + e.Name + " is revoked; stopped before signing in"
-	case HostKeyUnread:
-		return "check the host key of " + e.Name + ": cannot read " + e.Place
-	case HostKeyInvalid:
-		return "host certificate of " + e.Name + " does not hold; stopped before signing in"
-	case HostKeyRefused:
-		return "host key of " + e.Name + " was not accepted; stopped before signing in"
-	}
-	return "host key of " + e.Name + " is not known; stopped before signing in"
-}
-
-func (e *HostKeyError) Unwrap() error { return e.Err }
-
-// Class is host-key.
-func (e *HostKeyError) Class() string { return classHostKey }
-
-// Cause gives the fingerprints, or what is wrong with the file.
-func (e *HostKeyError) Cause() string {
-	switch {
-	case e.Reason == HostKeyChanged:
-		was := e.Known
-		if e.Place != "" {
-			was += " (" + e.Place + ")"
-		}
-		return fmt.Sprintf("was %s, is %s: new installation or impostor", was, e.Key)
-	case e.Reason == HostKeyRevoked:
-		return e.Key + ", revoked in " + e.Place
-	case e.Err != nil:
-		return oneLine(e.Err.Error())
-	case e.Key != "":
-		return "it shows " + e.Type + " " + e.Key
-	}
-	return ""
-}
-
-// Hint is what to do about it.
-func (e *HostKeyError) Hint() string {
-	switch e.Reason {
-	case HostKeyChanged:
-		if e.Remove == "" {
-			return "ask its owner; only if the new one is right: nbremote close " + e.Name
-		}
-		return "ask its owner; only if the new one is right: " + e.Remove
-	case HostKeyUnknown:
-		return "nbremote open " + e.Name + ", once, in a terminal; or ssh " + e.Name
-	case HostKeyUnread:
-		return "repair it or move it away; what it held is then asked again"
-	case HostKeyRefused:
-		return "ask its owner for the fingerprint, and paste it"
-	}
-	return "ask its owner"
 }
 
 // OpenError says that the host would not open a channel.
@@ -344,6 +274,16 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("exit code %d", e.Code)
 }
 
+// saysForbidden and saysRefused go by the text too: the error of a dialer may
+// have crossed a socket.
+func saysForbidden(err error) bool {
+	var open *OpenError
+	if errors.As(err, &open) {
+		return open.Prohibited()
+	}
+	return err != nil && strings.Contains(err.Error(), ssh.Prohibited.String())
+}
+
 func saysRefused(err error) bool {
 	return strings.Contains(strings.ToLower(err.Error()), "refused")
 }
@@ -357,6 +297,10 @@ func rootText(err error) string {
 	var open *OpenError
 	if errors.As(err, &open) {
 		return open.Text
+	}
+	var dial *DialError
+	if errors.As(err, &dial) {
+		return dial.what()
 	}
 	text := err.Error()
 	for _, prefix := range []string{"ssh: handshake failed: ", "ssh: "} {

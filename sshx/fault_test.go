@@ -99,39 +99,21 @@ func TestN1_NotSSH(t *testing.T) {
 }
 
 // TestN2_StopAfter has the line stop after N bytes of the server, for every N
-// of a sign-in and a command.
+// of a sign-in and a command. On a busy machine a second sweep with more time
+// may be needed to come to each phase.
 func TestN2_StopAfter(t *testing.T) {
 	noLeak(t)
 	s := startSSHD(t, 0, []string{hostKey(t, "ed25519")})
 	file, pub := newKeyFile(t, "id_ed25519", "ed25519", 0)
 	s.authorize(t, pub)
-	phases := map[Phase]int{}
-	const at = 20 // at once
-	type result struct {
-		n     int64
-		phase Phase
-		err   error
-	}
-	results, slots := make(chan result), make(chan struct{}, at)
-	count := 0
-	for n := int64(1); n < 4000; n += 50 {
-		count++
-		target := s.target(t)
-		go func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			phase, err := stopAfter(t, s, target, file, n)
-			results <- result{n, phase, err}
-		}()
-	}
-	for range count {
-		r := within(t, results)
-		if r.err != nil {
-			t.Errorf("stopped after %d bytes: %v", r.n, r.err)
+	var phases map[Phase]int
+	for _, timeout := range []time.Duration{time.Second, 5 * time.Second} {
+		phases = sweep(t, s, file, timeout)
+		t.Log(phases)
+		if len(phases) >= 5 {
+			break
 		}
-		phases[r.phase]++
 	}
-	t.Log(phases)
 	for _, phase := range []Phase{PhaseGreeting, PhaseKex, PhaseSignIn, PhaseChannel, "output"} {
 		if phases[phase] == 0 {
 			t.Errorf("the line never stopped in phase %q", phase)
@@ -139,17 +121,47 @@ func TestN2_StopAfter(t *testing.T) {
 	}
 }
 
+// sweep counts in which phases lines stop.
+func sweep(t *testing.T, s *sshd, file string, timeout time.Duration) map[Phase]int {
+	const at = 20 // at once
+	type result struct {
+		n     int64
+		phase Phase
+		err   error
+	}
+	results, slots := make(chan result, 100), make(chan struct{}, at)
+	count, phases := 0, map[Phase]int{}
+	for n := int64(1); n < 4000; n += 50 {
+		count++
+		target := s.target(t)
+		go func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			phase, err := stopAfter(t, s, target, file, n, timeout)
+			results <- result{n, phase, err}
+		}()
+	}
+	for range count {
+		r := <-results // each has a limit
+		if r.err != nil {
+			t.Errorf("stopped after %d bytes: %v", r.n, r.err)
+		}
+		phases[r.phase]++
+	}
+	return phases
+}
+
 // stopAfter says in which phase a connection stuck whose line stops after n
 // bytes, and what was wrong with how it ended.
-func stopAfter(t *testing.T, s *sshd, target *Target, key string, n int64) (Phase, error) {
+func stopAfter(t *testing.T, s *sshd, target *Target, key string, n int64, timeout time.Duration) (Phase, error) {
 	line := newProxy(t, s.address())
 	line.stopAt = n
 	line.serve()
 	defer line.Close()
 	target.Port, target.IdentityFiles = line.port(), []string{key}
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	opts := Options{Timeout: time.Second}
+	opts := Options{Timeout: timeout}
 	c, err := Connect(ctx, target, opts)
 	var dial *DialError
 	if err != nil {
@@ -178,7 +190,7 @@ func stopAfter(t *testing.T, s *sshd, target *Target, key string, n int64) (Phas
 	select {
 	case err := <-got:
 		return "whole", err
-	case <-time.After(300 * time.Millisecond):
+	case <-time.After(timeout / 2):
 	}
 	p.Close()
 	if err := within(t, got); err == nil {
@@ -189,8 +201,8 @@ func stopAfter(t *testing.T, s *sshd, target *Target, key string, n int64) (Phas
 
 func TestKeepalive(t *testing.T) {
 	noLeak(t)
-	testOnlyKeepaliveInterval = 20 * time.Millisecond
-	t.Cleanup(func() { testOnlyKeepaliveInterval = 15 * time.Second })
+	testOnlyKeepalive = 300 * time.Millisecond
+	t.Cleanup(func() { testOnlyKeepalive = 15 * time.Second })
 	s := startSSHD(t, 0, []string{hostKey(t, "ed25519")})
 	file, pub := newKeyFile(t, "id_ed25519", "ed25519", 0)
 	s.authorize(t, pub)
@@ -210,14 +222,14 @@ func TestKeepalive(t *testing.T) {
 	select {
 	case <-c.Done():
 		t.Fatalf("a line that answers was given up: %v", c.Err())
-	case <-time.After(400 * time.Millisecond):
+	case <-time.After(1500 * time.Millisecond): // longer than a silence may last
 	}
 	line.frozen.Store(true)
 	read := make(chan error, 1)
 	go func() { _, err := conn.Stdout.Read(make([]byte, 1)); read <- err }()
 	within(t, c.Done())
 	var lost *LostError
-	if err := c.Err(); !errors.As(err, &lost) || lost.Class() != "line" || !strings.Contains(err.Error(), "3 keepalives got no answer") {
+	if err := c.Err(); !errors.As(err, &lost) || lost.Class() != "line" || !strings.Contains(err.Error(), "nothing came in 1.26 s, though it was asked for") {
 		t.Errorf("%v", err)
 	}
 	if err := within(t, read); !errors.As(err, &lost) {

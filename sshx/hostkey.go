@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -40,13 +41,6 @@ func newHostKeys(t *Target, opts *Options, ask func(Question) (string, error)) (
 	return h, err
 }
 
-func (h *hostKeys) algorithms() []string {
-	if len(h.known.lines) == 0 {
-		return h.plain.algorithms()
-	}
-	return h.known.algorithms()
-}
-
 // check is the ssh.HostKeyCallback: nil accepts the key.
 func (h *hostKeys) check(ctx context.Context, key ssh.PublicKey) error {
 	certificate, isCertificate := key.(*ssh.Certificate)
@@ -69,13 +63,14 @@ func (h *hostKeys) check(ctx context.Context, key ssh.PublicKey) error {
 }
 
 // checkCertificate accepts a certificate of an authority that is known for
-// this host. false without error: the authority is not known.
+// this host; the bare key in it counts where that is known. false without
+// error: neither is, as far as the certificate decides it.
 func (h *hostKeys) checkCertificate(c *ssh.Certificate) (bool, error) {
 	if err := h.checkRevoked(c.Key, c.SignatureKey); err != nil {
 		return false, err
 	}
 	if !h.known.find("cert-authority", c.SignatureKey) && !h.plain.find("cert-authority", c.SignatureKey) {
-		return false, nil
+		return h.plain.find("", c.Key), nil
 	}
 	name := h.target.HostKeyAlias
 	if name == "" {
@@ -83,11 +78,16 @@ func (h *hostKeys) checkCertificate(c *ssh.Certificate) (bool, error) {
 	}
 	checker := ssh.CertChecker{IsHostAuthority: func(ssh.PublicKey, string) bool { return true }}
 	if err := checker.CheckHostKey(net.JoinHostPort(name, "22"), nil, c); err != nil {
+		if h.known.find("", c.Key) || h.plain.find("", c.Key) {
+			return true, nil
+		}
 		return false, h.failed(HostKeyInvalid, c.Key, err)
 	}
 	return true, nil
 }
 
+// checkRevoked is stricter than ssh: a key, or the authority of a certificate,
+// that is revoked under either name is not saved by being known under the other.
 func (h *hostKeys) checkRevoked(keys ...ssh.PublicKey) error {
 	for _, known := range []*knownHosts{h.known, h.plain} {
 		if line, ok := known.revoked(keys...); ok {
@@ -192,7 +192,10 @@ func (h *hostKeys) save(ctx context.Context, key ssh.PublicKey) {
 func (h *hostKeys) changed(key ssh.PublicKey, line knownLine) error {
 	e := h.failed(HostKeyChanged, key, nil)
 	e.Known, e.Place = ssh.FingerprintSHA256(line.key), line.place()
-	e.Remove = "ssh-keygen -R " + quoteWord(h.target.knownName()) + " -f " + quoteWord(line.file)
+	e.Remove = "ssh-keygen -R " + quoteWord(h.target.knownName())
+	if line.file != filepath.Join(homeDir(), ".ssh", "known_hosts") {
+		e.Remove += " -f " + quoteWord(line.file)
+	}
 	return e
 }
 

@@ -273,7 +273,8 @@ func (k *knownHosts) other(key ssh.PublicKey) (line knownLine, found bool) {
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 
 // algorithms are the host key algorithms to ask for: first those of the keys
-// that are known, so that a server with several keys shows one of them.
+// that are known, so that a server with several keys shows one of them. It
+// follows order_hostkeyalgs of OpenSSH's sshconnect.c.
 func (k *knownHosts) algorithms() []string {
 	types, authority := map[string]bool{}, false
 	for _, l := range k.lines {
@@ -284,10 +285,12 @@ func (k *knownHosts) algorithms() []string {
 			authority = true
 		}
 	}
+	if types[plainType(hostKeyAlgorithms[0])] {
+		return hostKeyAlgorithms
+	}
 	var first, last []string
 	for _, algo := range hostKeyAlgorithms {
-		certificate := strings.Contains(algo, "-cert-")
-		if certificate && authority || !certificate && types[keyType(algo)] {
+		if isCertificate(algo) && authority || types[plainType(algo)] {
 			first = append(first, algo)
 		} else {
 			last = append(last, algo)
@@ -296,36 +299,35 @@ func (k *knownHosts) algorithms() []string {
 	return append(first, last...)
 }
 
-// hostKeyAlgorithms are in OpenSSH's order of preference, except that
-// certificates come last: they are asked for first only where an authority is
-// known.
+// hostKeyAlgorithms are those that x/crypto supports, in OpenSSH's order of
+// preference.
 var hostKeyAlgorithms = orderedHostKeys()
 
 func orderedHostKeys() []string {
-	preferred := []string{
+	list := []string{
+		ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+		ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
 		ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
 		ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
 	}
-	certificates := []string{
-		ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
-		ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
-	}
-	have := map[string]bool{}
-	for _, algo := range append(preferred, certificates...) {
-		have[algo] = true
-	}
 	for _, algo := range ssh.SupportedAlgorithms().HostKeys {
-		if !have[algo] && !strings.Contains(algo, "-cert-") {
-			preferred = append(preferred, algo)
+		if !slices.Contains(list, algo) {
+			list = append(list, algo)
 		}
 	}
-	return append(preferred, certificates...)
+	return list
 }
 
-// keyType is the type of key that signs with an algorithm.
-func keyType(algo string) string {
-	if algo == ssh.KeyAlgoRSASHA256 || algo == ssh.KeyAlgoRSASHA512 {
+func isCertificate(algo string) bool { return strings.Contains(algo, "-cert-v0") }
+
+// plainType is the type of key that signs with an algorithm.
+func plainType(algo string) string {
+	plain, _, certified := strings.Cut(algo, "-cert-v0")
+	if certified && strings.HasPrefix(algo, "sk-") {
+		plain += "@openssh.com"
+	}
+	if plain == ssh.KeyAlgoRSASHA256 || plain == ssh.KeyAlgoRSASHA512 {
 		return ssh.KeyAlgoRSA
 	}
-	return algo
+	return plain
 }

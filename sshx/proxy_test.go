@@ -96,7 +96,7 @@ func TestRoundTrips(t *testing.T) {
 	const delay = 100 * time.Millisecond
 	most := map[string]float64{"sign in": 6, "open session": 1, "first answer": 2, "next answer": 1}
 	best := map[string]float64{}
-	for range 3 { // the machine has moods
+	for range 6 { // the machine has moods
 		fast, slow := timeSteps(t, s, file, 0), timeSteps(t, s, file, delay)
 		over := false
 		for step, took := range slow {

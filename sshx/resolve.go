@@ -3,7 +3,6 @@ package sshx
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -114,7 +113,7 @@ func (w *walk) ask(ctx context.Context, n name, noJump bool) (*Target, []string,
 		program = "ssh"
 	}
 	path, err := exec.LookPath(program)
-	if err != nil && !errors.Is(err, exec.ErrDot) {
+	if err != nil { // or it is one of the working directory, which is not run
 		t, err := w.withoutSSH(n)
 		return t, nil, err
 	}

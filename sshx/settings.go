@@ -101,7 +101,7 @@ func splitPaths(value string) []string {
 		}
 		paths = append(paths, part)
 	}
-	kept := paths[:0]
+	var kept []string
 	for _, p := range paths {
 		kept = appendPath(kept, p)
 	}

@@ -17,11 +17,12 @@ func SplitPath(arg string) (name, path string, err error) {
 	if rest, ok := strings.CutPrefix(arg, "ssh://"); ok {
 		return splitURL(arg, rest)
 	}
-	if ip, err := netip.ParseAddr(arg); err == nil && ip.Is6() {
-		return "[" + arg + "]", "", nil
+	if scheme, _, ok := strings.Cut(arg, "://"); ok && allLetters(scheme) {
+		return "", "", usagef("", "read %s: only ssh:// is understood", show(arg))
 	}
-	name, path, err = splitArg(arg)
-	if err != nil {
+	if ip, err := netip.ParseAddr(arg); err == nil && ip.Is6() {
+		name = "[" + arg + "]"
+	} else if name, path, err = splitArg(arg); err != nil {
 		return "", "", err
 	}
 	if strings.IndexByte(path, 0) >= 0 {
@@ -141,6 +142,10 @@ func parsePort(s string) (int, error) {
 
 func allDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+func allLetters(s string) bool {
+	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // validHost is stricter than OpenSSH's own check: nothing in it can mean

@@ -56,7 +56,7 @@ nbr_lock_file() {
 	return 1
 }
 
-nbr_same() { [ ! -e "/dev/fd/$2" ] || [ "$1" -ef "/dev/fd/$2" ]; }
+nbr_same() { [ ! -e "/proc/self/fd/$2" ] || [ "$1" -ef "/proc/self/fd/$2" ]; }
 
 # 9>&9: a ksh does not hand the descriptor down unasked. busybox knows no -w.
 nbr_flock() {
@@ -237,7 +237,7 @@ session_forget() {
 nbr_leave() {
 	command -v flock >/dev/null 2>&1 && nbr_is_recorded || return
 	{ exec 8>>"$NBR_RUN/.place"; } 2>/dev/null
-	flock -n 8 8>&8 && nbr_same "$NBR_RUN/.place" 8 || return
+	flock -n 8 8>&8 && nbr_same "$NBR_RUN/.place" 8 && nbr_is_recorded || return
 	for nbr_e in "$NBR_DATA/sessions/$NBR_HOST"/[a-z0-9]*; do [ ! -e "$nbr_e" ] || return; done
 	[ ! -S "$NBR_RUN/tmux.sock" ] || nbr_tmux kill-server
 	rm -rf "$NBR_RUN"/*.lock "$NBR_RUN"/*.lock.by "$NBR_RUN"/s?????? "$NBR_RUN"/tmux.*
@@ -282,7 +282,11 @@ session_follow() {
 	[ "$nbr_to" -le 262144 ] || nbr_at=$((nbr_to - 262144))
 	nbr_at=$((nbr_to - $(nbr_copy | tail -n "$2" | wc -c)))
 	nbr_watch=
-	[ "${NBR_IN-}" != "$$" ] || { cat <&3 >/dev/null 2>&1 & nbr_watch=$!; }
+	if [ "${NBR_IN-}" = "$$" ]; then
+		cat <&3 >/dev/null 2>&1 &
+		proc_ident "$!" || return 0
+		nbr_watch=$P_IDENT
+	fi
 	while :; do
 		nbr_live=
 		session_alive "$1" && nbr_live=1
@@ -294,10 +298,11 @@ session_follow() {
 			continue
 		fi
 		[ -n "$nbr_live" ] || break
-		[ -z "$nbr_watch" ] || nbr_proc "$nbr_watch" || break
+		[ -z "$nbr_watch" ] || ident_alive "$nbr_watch" || break
 		sleep 0.3 2>/dev/null || sleep 1
 	done
-	[ -z "$nbr_watch" ] || kill "$nbr_watch" 2>/dev/null
+	[ -z "$nbr_watch" ] || ident_kill TERM "$nbr_watch"
+	return 0
 }
 
 nbr_copy() { tail -c "+$((nbr_at + 1))" <"$S_DIR/log" 2>/dev/null | head -c "$((nbr_to - nbr_at))"; }

@@ -27,12 +27,22 @@ func (h *testHost) follow(name string, lines int) (io.ReadCloser, func()) {
 	return s, func() { s.Close(); cancel() }
 }
 
+// ready waits until the log is followed.
+func ready(t *testing.T, s io.Reader) {
+	t.Helper()
+	b := make([]byte, len("ready\n"))
+	if _, err := io.ReadFull(s, b); err != nil || string(b) != "ready\n" {
+		t.Fatalf("%q, %v", b, err)
+	}
+}
+
 func TestFollow_ToTheEnd(t *testing.T) {
 	h := newHost(t)
-	h.start("job", `n=0; until [ -e "$HOME/go" ]; do sleep 0.05; done
+	h.start("job", `echo ready; n=0; until [ -e "$HOME/go" ]; do sleep 0.05; done
 		while [ $n -lt 3000 ]; do n=$((n+1)); echo "line $n"; [ $((n % 1000)) -ne 0 ] || sleep 0.4; done; printf 'no newline\000\377'`)
 	s, done := h.follow("job", 10)
 	defer done()
+	ready(t, s)
 	os.WriteFile(h.home+"/go", nil, 0o600)
 	got, err := io.ReadAll(s)
 	if err != nil {
@@ -60,9 +70,10 @@ func TestFollow_ToTheEnd(t *testing.T) {
 // A reader slower than the writer gets every byte, also after the end.
 func TestFollow_SlowReader(t *testing.T) {
 	h := newHost(t)
-	h.start("job", `until [ -e "$HOME/go" ]; do sleep 0.05; done; head -c 3000000 /dev/zero`)
+	h.start("job", `echo ready; until [ -e "$HOME/go" ]; do sleep 0.05; done; head -c 3000000 /dev/zero`)
 	s, done := h.follow("job", 10)
 	defer done()
+	ready(t, s)
 	os.WriteFile(h.home+"/go", nil, 0o600)
 	h.ended("job")
 	got, err := io.ReadAll(s)

@@ -94,8 +94,9 @@ func (w *wire) allowed(n int) int {
 }
 
 func (w *wire) Close() error {
+	err := w.Conn.Close() // first: who waits for done must find it closed
 	w.once.Do(func() { close(w.done) })
-	return w.Conn.Close()
+	return err
 }
 
 // drain reads until the client has gone.

@@ -66,6 +66,7 @@ func TestGivenUpIsDropped(t *testing.T) {
 		var reached atomic.Int64
 		s := newStage(t, counted(&reached), change)
 		ask(t.Context(), t, "GET", s.base, "").want(t, 200, "")
+		eventually(t, "that is over", func() bool { return s.served.Load() == 0 })
 		s.line.cut()
 		before := runtime.NumGoroutine()
 		ctx, giveUp := context.WithCancel(t.Context())
@@ -75,6 +76,7 @@ func TestGivenUpIsDropped(t *testing.T) {
 			held = append(held, asked(t, func() answer { return ask(ctx, t, "PUT", s.base+"/api/contents/a", body) }))
 		}
 		held = append(held, asked(t, func() answer { return ask(ctx, t, "GET", s.base+"/ws", "", websocketHeaders...) }))
+		eventually(t, "all are held", func() bool { return s.served.Load() == int64(len(held)) })
 		stillHeld(t, held...)
 		giveUp()
 		for _, c := range held {
@@ -82,6 +84,7 @@ func TestGivenUpIsDropped(t *testing.T) {
 				t.Errorf("answered %+v", a)
 			}
 		}
+		eventually(t, "all are dropped", func() bool { return s.served.Load() == 0 })
 		noneLeft(t, before)
 		if n := s.line.dialsWaiting(); n != 0 {
 			t.Errorf("%d dials wait on", n)
@@ -107,7 +110,7 @@ func TestGivenUpInTheBodyIsDropped(t *testing.T) {
 	io.WriteString(c, "PUT /a HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.base, "http://")+"\r\nContent-Length: 100\r\n\r\nhalf")
 	eventually(t, "it waits", func() bool { return s.line.dialsWaiting() == 1 })
 	c.Close()
-	eventually(t, "it is dropped", func() bool { return s.line.dialsWaiting() == 0 })
+	eventually(t, "it is dropped", func() bool { return s.served.Load() == 0 && s.line.dialsWaiting() == 0 })
 	noneLeft(t, before)
 	s.line.mend()
 	if reached.Load() != 0 {
@@ -250,7 +253,7 @@ func TestRestartIsNotGone(t *testing.T) {
 		if tries.Add(1) == 2 {
 			again, err := net.Listen("tcp4", l.Addr().String())
 			if err != nil {
-				t.Skip("the port was taken meanwhile")
+				return nil, err
 			}
 			t.Cleanup(func() { again.Close() })
 			go http.Serve(again, echo)

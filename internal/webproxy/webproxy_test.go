@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -99,8 +100,15 @@ func (l *line) dialsWaiting() int {
 // stage is a far server, the line to it, and a proxy before it.
 type stage struct {
 	*Proxy
-	line *line
-	base string // http://127.0.0.1:PORT
+	line   *line
+	base   string       // http://127.0.0.1:PORT
+	served atomic.Int64 // requests under way in the proxy
+}
+
+func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.served.Add(1)
+	defer s.served.Add(-1)
+	s.Proxy.ServeHTTP(w, r)
 }
 
 func newStage(t *testing.T, far http.Handler, change ...func(*stage)) *stage {
@@ -127,7 +135,7 @@ func newStageTo(t testing.TB, far string, change ...func(*stage)) *stage {
 	for _, c := range change {
 		c(s)
 	}
-	server := &http.Server{Handler: s.Proxy, ReadHeaderTimeout: patient}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: patient}
 	go server.Serve(l)
 	t.Cleanup(func() {
 		s.Proxy.Close()

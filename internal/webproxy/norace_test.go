@@ -1,0 +1,5 @@
+//go:build !race
+
+package webproxy
+
+const raceEnabled = false
