@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -27,6 +28,7 @@ type sshd struct {
 	dir  string
 	port int
 	cmd  *exec.Cmd
+	end  func()
 	log  *os.File
 }
 
@@ -81,7 +83,13 @@ func startSSHD(t *testing.T, port int, hostKeys []string, lines ...string) *sshd
 	t.Cleanup(func() { s.log.Close() })
 	file := filepath.Join(s.dir, "sshd_config")
 	write(t, file, strings.Join(append(lines, conf...), "\n")+"\n")
-	s.cmd = exec.Command(path, "-D", "-e", "-f", file)
+	// It ends with the tests, even if they are killed.
+	s.cmd = exec.Command("/bin/sh", "-c", `"$0" -D -e -f "$1" & read x; kill $!; wait`, path, file)
+	var stdin io.WriteCloser
+	if stdin, err = s.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	s.end = sync.OnceFunc(func() { stdin.Close(); s.cmd.Wait() })
 	s.cmd.Stderr = s.log // a file: a pipe would be held open by the sessions
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -101,10 +109,7 @@ func (s *sshd) address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
 func (s *sshd) said(t *testing.T) string { return read(t, s.log.Name()) }
 
-func (s *sshd) stop() {
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
-}
+func (s *sshd) stop() { s.end() }
 
 func (s *sshd) authorize(t *testing.T, keys ...ssh.PublicKey) {
 	t.Helper()

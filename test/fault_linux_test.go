@@ -65,6 +65,7 @@ func TestL5_KilledHolder(t *testing.T) {
 func TestL6_Pipes(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{})
+	open(t, l, "gpu1")
 	for script, want := range map[string]string{
 		`u=$(nbremote open gpu1); echo "got $u"`:   "got http://127.0.0.1:8890/lab?token=",
 		`nbremote open gpu1 | cat`:                 "http://127.0.0.1:8890/lab?token=",

@@ -21,6 +21,7 @@ type line struct {
 	mu      sync.Mutex
 	state   State
 	since   time.Time
+	down    time.Time // when the line was lost; zero while it is up
 	nextTry time.Time
 	err     error
 	conn    *sshx.Conn
@@ -140,6 +141,12 @@ func (l *line) set(s State, err error, conn *sshx.Conn) {
 	if l.state != s {
 		l.since = time.Now()
 	}
+	switch {
+	case s == Up:
+		l.down = time.Time{}
+	case l.down.IsZero():
+		l.down = time.Now()
+	}
 	l.state, l.err, l.conn = s, err, conn
 	if s == Up {
 		l.nextTry = time.Time{}
@@ -167,6 +174,12 @@ func (l *line) now() (*sshx.Conn, State, <-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn, l.state, l.changed, l.err
+}
+
+func (l *line) downSince() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.down
 }
 
 // wait returns the connection once the line is up. A wish to dial is made; it

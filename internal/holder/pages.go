@@ -119,6 +119,8 @@ func (p *page) start(ps *pages, l net.Listener) {
 		},
 		Up:    func() bool { _, state, _, _ := ps.h.line.now(); return state == Up },
 		Token: func() string { p.mu.Lock(); defer p.mu.Unlock(); return p.spec.Token },
+		Since: func() time.Time { return ps.h.line.downSince() },
+		Host:  ps.h.spec.Target.Name, Command: "nbremote open " + ps.h.spec.Target.Name,
 	}
 	p.server = &http.Server{Handler: p.proxy, ReadHeaderTimeout: 30 * time.Second}
 	p.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
@@ -130,6 +132,7 @@ func (p *page) start(ps *pages, l net.Listener) {
 
 func (p *page) close() {
 	p.server.Close()
+	p.proxy.Close() // the websockets, which the server no longer knows
 	p.client.CloseIdleConnections()
 }
 

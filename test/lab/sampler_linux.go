@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -52,16 +51,24 @@ func (s *Sampler) each(interval time.Duration, f func()) {
 }
 
 func (s *Sampler) plant() {
-	_ = exec.Command("/bin/sh", "-c", "sleep 0.05", s.control).Run()
+	_ = exec.Command("/bin/sh", "-c", "sleep 0.05; true", s.control).Run()
 }
 
 func (s *Sampler) round() {
-	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rounds++
-	for _, name := range files {
-		if line, err := os.ReadFile(name); err == nil && len(line) > 0 {
+	for _, name := range names {
+		if name[0] < '0' || name[0] > '9' {
+			continue
+		}
+		if line, err := os.ReadFile("/proc/" + name + "/cmdline"); err == nil && len(line) > 0 {
 			s.seen[string(line)] = true
 		}
 	}
@@ -74,11 +81,10 @@ func (s *Sampler) Stop() {
 }
 
 // Find stops the sampling and gives each command line that held the text. It
-// fails the test when the sampler did not even see what it had planted.
+// fails the test when the sampler does not see even what it has planted.
 func (s *Sampler) Find(text string) []string {
 	s.t.Helper()
-	// On a busy machine the first rounds may each fall between two plantings.
-	for end := time.Now().Add(20 * time.Second); len(s.lines(s.control)) == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); len(s.lines(s.control)) == 0 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	s.Stop()

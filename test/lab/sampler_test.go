@@ -16,7 +16,7 @@ func TestSample_SeesWhatIsInArguments(t *testing.T) {
 		lab.Missing(t, "root")
 	}
 	s := lab.Sample(t)
-	if err := exec.Command("/bin/sh", "-c", "sleep 0.3", "secret-for-the-sampler").Run(); err != nil {
+	if err := exec.Command("/bin/sh", "-c", "sleep 2; true", "secret-for-the-sampler").Run(); err != nil {
 		t.Fatal(err)
 	}
 	if found := s.Find("secret-for-the-sampler"); len(found) != 1 {
