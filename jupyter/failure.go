@@ -1,7 +1,6 @@
 package jupyter
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -49,7 +48,7 @@ func join(a, b string) string {
 // tail is the last lines of a log, without colours and blank lines.
 func tail(log string) []string {
 	var lines []string
-	for line := range strings.Lines(colour.ReplaceAllString(log, "")) {
+	for line := range strings.Lines(colour().ReplaceAllString(log, "")) {
 		line = strings.TrimRight(line, " \t\r\n")
 		if line == "" {
 			continue
@@ -63,8 +62,8 @@ func tail(log string) []string {
 }
 
 var (
-	levelTag  = regexp.MustCompile(`^\[([CEWID]) [0-9:. -]+ ?[A-Za-z_]*\]\s*`)
-	exception = regexp.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_]*\.)*([A-Z][A-Za-z0-9]*(?:Error|Exception|Exit|Interrupt)): (.+)`)
+	levelTag  = expression(`^\[([CEWID]) [0-9:. -]+ ?[A-Za-z_]*\]\s*`)
+	exception = expression(`^(?:[A-Za-z_][A-Za-z0-9_]*\.)*([A-Z][A-Za-z0-9]*(?:Error|Exception|Exit|Interrupt)): (.+)`)
 )
 
 // reason is the line that says why it ended: the last exception, else the last
@@ -73,13 +72,13 @@ func reason(lines []string) string {
 	last := ""
 	for i := len(lines) - 1; i >= 0; i-- {
 		line := lines[i]
-		if m := exception.FindStringSubmatch(line); m != nil {
+		if m := exception().FindStringSubmatch(line); m != nil {
 			if m[1] == "ModuleNotFoundError" || m[1] == "ImportError" {
 				return m[2]
 			}
 			return m[1] + ": " + m[2]
 		}
-		if m := levelTag.FindStringSubmatch(line); m != nil {
+		if m := levelTag().FindStringSubmatch(line); m != nil {
 			text := line[len(m[0]):]
 			if (m[1] == "C" || m[1] == "E") && text != "" {
 				return strings.TrimPrefix(text, "ERROR: ")

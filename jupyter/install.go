@@ -121,7 +121,7 @@ func (i *Install) versions(names string) {
 		name = strings.TrimSuffix(strings.TrimSuffix(name, ".dist"), ".egg")
 		pkg, version, ok := strings.Cut(name, "-")
 		version, _, _ = strings.Cut(version, "-py")
-		if !ok || !versionForm.MatchString(version) {
+		if !ok || !versionForm().MatchString(version) {
 			continue
 		}
 		switch strings.ReplaceAll(pkg, "_", "-") {

@@ -1,17 +1,16 @@
 package jupyter
 
 import (
-	"regexp"
 	"strings"
 )
 
 const outputLimit = 256 << 10 // bytes of a log that are looked at
 
 var (
-	runningAt = regexp.MustCompile(`(?:Jupyter Notebook|Jupyter Server|JupyterLab|Notebook|Server)[^\n]{0,80} is running at:?`)
-	pageURL   = regexp.MustCompile(`(https?|http\+unix)://(\[[0-9A-Fa-f:.]+\]|[^\s/:?#]+)(?::(\d{1,5}))?(/[^\s?#]*)?(?:\?token=([^\s&]+))?`)
-	colour    = regexp.MustCompile("\x1b\\[[0-9;?]*[ -/]*[@-~]")
-	ownToken  = regexp.MustCompile(`^[0-9A-Za-z_-]{8,256}$`)
+	runningAt = expression(`(?:Jupyter Notebook|Jupyter Server|JupyterLab|Notebook|Server)[^\n]{0,80} is running at:?`)
+	pageURL   = expression(`(https?|http\+unix)://(\[[0-9A-Fa-f:.]+\]|[^\s/:?#]+)(?::(\d{1,5}))?(/[^\s?#]*)?(?:\?token=([^\s&]+))?`)
+	colour    = expression("\x1b\\[[0-9;?]*[ -/]*[@-~]")
+	ownToken  = expression(`^[0-9A-Za-z_-]{8,256}$`)
 )
 
 // ParseOutput finds the address and the token in what Jupyter printed:
@@ -22,21 +21,21 @@ func ParseOutput(text string) (url, token string, ok bool) {
 	if len(text) > outputLimit {
 		text = text[len(text)-outputLimit:]
 	}
-	text = colour.ReplaceAllString(text, "")
-	starts := runningAt.FindAllStringIndex(text, -1)
+	text = colour().ReplaceAllString(text, "")
+	starts := runningAt().FindAllStringIndex(text, -1)
 	if starts == nil {
 		return "", "", false
 	}
 	best := 0
 	for line := range strings.Lines(text[starts[len(starts)-1][1]:]) {
-		m := pageURL.FindStringSubmatch(line)
+		m := pageURL().FindStringSubmatch(line)
 		if m == nil || !plainURL(m) {
 			continue
 		}
 		if rank := rank(m[1], m[2]); rank > best {
 			best, url = rank, m[1]+"://"+m[2]+port(m[3])+m[4]
 		}
-		if token == "" && ownToken.MatchString(m[5]) {
+		if token == "" && ownToken().MatchString(m[5]) {
 			token = m[5]
 		}
 	}

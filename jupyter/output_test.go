@@ -67,7 +67,7 @@ func FuzzParseOutput(f *testing.F) {
 	f.Add("\x1b[3\x1b[m is running at:\nhttp+unix://%2Fs/")
 	f.Fuzz(func(t *testing.T, text string) {
 		url, token, ok := ParseOutput(text)
-		if !ok && url != "" || token != "" && !ownToken.MatchString(token) {
+		if !ok && url != "" || token != "" && !ownToken().MatchString(token) {
 			t.Fatalf("%q %q %v", url, token, ok)
 		}
 		if ok && (!strings.HasPrefix(url, "http") || strings.ContainsAny(url, "\n\r\x00\\ ")) {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/url"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -93,8 +92,8 @@ type runtimeFile struct {
 }
 
 var (
-	versionForm = regexp.MustCompile(`^[0-9][0-9A-Za-z.+-]{0,31}$`)
-	hostForm    = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$`)
+	versionForm = expression(`^[0-9][0-9A-Za-z.+-]{0,31}$`)
+	hostForm    = expression(`^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$`)
 )
 
 // parseRuntime reads a runtime file. What it says is the host's word: whatever
@@ -114,7 +113,7 @@ func parseRuntime(b []byte) (*Server, error) {
 	if s.BaseURL == "" {
 		s.BaseURL = "/"
 	}
-	if !versionForm.MatchString(s.Version) {
+	if !versionForm().MatchString(s.Version) {
 		s.Version = ""
 	}
 	switch {
@@ -152,7 +151,7 @@ func (s *Server) listens(hostname string) error {
 		s.Host = "::1"
 		return nil
 	}
-	if net.ParseIP(hostname) == nil && !hostForm.MatchString(hostname) {
+	if net.ParseIP(hostname) == nil && !hostForm().MatchString(hostname) {
 		return fmt.Errorf("read the runtime file: host name %.40q", hostname)
 	}
 	s.Host = hostname

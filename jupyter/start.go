@@ -87,7 +87,7 @@ func (w *Wish) check() error {
 	if w.Session == "" || !strings.HasPrefix(w.Dir, "/") {
 		return fmt.Errorf("start Jupyter: no session or no absolute directory")
 	}
-	if len(w.Token) < 16 || !ownToken.MatchString(w.Token) {
+	if len(w.Token) < 16 || !ownToken().MatchString(w.Token) {
 		return fmt.Errorf("start Jupyter: the token is too short or has odd characters")
 	}
 	for _, kv := range w.Setenv {
