@@ -1,0 +1,87 @@
+package test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nbremote/test/lab"
+)
+
+// The demo: this computer as the host, and nothing of it left after Ctrl-C.
+func TestDemo_LeavesNothing(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	j := l.Start("demo", "--no-browser", "--env", lab.Jupyter)
+	j.Expect("ready demo/demo http://127.0.0.1:8890", 60*time.Second)
+	j.Expect("Ctrl-C ends the demo", 5*time.Second)
+	_, token, ok := strings.Cut(strings.TrimSpace(j.Stdout()), "?token=")
+	if !ok {
+		t.Fatalf("no address: %q", j.Stdout())
+	}
+	works(t, l, opened{Port: 8890, Token: token})
+	j.Signal(syscall.SIGINT)
+	if r := j.Wait(); r.Exit != 130 {
+		t.Errorf("exit %d\n%s", r.Exit, r.Stderr)
+	}
+	for _, program := range []string{"nbremote", "jupyter", "tmux"} {
+		lab.Wait(t, 5*time.Second, program+" to be gone", func() bool { return len(l.Laptop.Running(program)) == 0 })
+	}
+	if left := l.Laptop.Sh("ls -d /tmp/nbr* /dev/shm/nbr* /home/me/.local/share/nbremote 2>/dev/null || :"); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}
+
+// Flags of open that shape what is started, and where.
+func TestOpen_Flags(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Gateways: 1})
+	host := l.Host("gpu1")
+	o := open(t, l, "--via", "gw1", "--port", "9100", "--name", "mine", "--ui", "server", "--setenv", "NBR_TEST=set here",
+		"me@"+host.Addr, "--", "--ServerApp.max_body_size=123456")
+	if o.Port != 9100 || o.Session != "mine" || !strings.HasSuffix(o.URL, ":9100/") {
+		t.Errorf("got %+v", o)
+	}
+	works(t, l, o)
+	running := host.Running("max_body_size=123456")
+	if len(running) == 0 {
+		t.Fatalf("what stood after -- is not there: %+v", host.Running("jupyter"))
+	}
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(running[0].PID) + "/environ")
+	if err != nil || !strings.Contains(string(env), "\x00NBR_TEST=set here\x00") {
+		t.Errorf("environment: %v", err)
+	}
+	if strings.Contains(string(env), o.Token) {
+		t.Error("the token is in the environment")
+	}
+	fails(t, l.Run("open", "--name", "other", "gpu1", "--", "--IdentityProvider.token=x"), 2, "token")
+	fails(t, l.Run("open", "--port", "9100", "--name", "third", "gpu1"), 1, "9100", "taken")
+}
+
+// logs -f goes on until Ctrl-C; config and completion say something.
+func TestLogs_Follow(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	o := open(t, l, "gpu1")
+	j := l.Start("logs", "-f", "gpu1")
+	j.Expect("running at", 20*time.Second)
+	status(t, l, o, "/api/contents/not-there", o.Token)
+	j.Expect("not-there", 20*time.Second)
+	j.Signal(syscall.SIGINT)
+	if r := j.Wait(); r.Exit != 130 || strings.Contains(r.Stdout, o.Token) {
+		t.Errorf("exit %d\n%s", r.Exit, r.Stdout)
+	}
+	if r := l.Must("completion", "bash"); !strings.Contains(r.Stdout, "complete") {
+		t.Errorf("completion: %q", r.Stdout)
+	}
+	if r := l.RunEnv([]string{"COMP_LINE=nbremote open gp", "COMP_POINT=16"}); !strings.Contains(r.Stdout, "gpu1") {
+		t.Errorf("completed: %q %s", r.Stdout, r.Stderr)
+	}
+	l.Laptop.WriteFile(lab.Me, "/home/me/.config/nbremote/config.toml", "default_host = \"gpu1\"\n")
+	if r := l.Must("config"); !strings.Contains(r.Stdout, "default_host") || !strings.Contains(r.Stdout, "config.toml:1") {
+		t.Errorf("config: %s", r.Stdout)
+	}
+}
