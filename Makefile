@@ -27,6 +27,7 @@ deps:
 
 test:
 	@sh test/deps.sh check
+	$(GO) test -count=1 -run HugeUpload ./internal/webproxy # 4 GiB, which -race is too slow for
 	$(GO) test $(TESTFLAGS) ./...
 
 lint:
@@ -46,7 +47,7 @@ bench: build
 	NBREMOTE_BENCH=1 $(GO) test -count=1 -timeout 80m -run '^TestBench' -v ./test
 
 soak:
-	NBREMOTE_SOAK=10m $(GO) test -race -count=1 -timeout 60m -run '^TestSoak' -v ./test
+	NBREMOTE_SOAK=10m $(GO) test -race -count=1 -timeout 60m -run '^TestSoak|Upload' -v ./test ./internal/webproxy
 
 check: lint cross test
 

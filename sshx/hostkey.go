@@ -63,13 +63,15 @@ func (h *hostKeys) check(ctx context.Context, key ssh.PublicKey) error {
 }
 
 // checkCertificate accepts a certificate of an authority that is known for
-// this host; the bare key in it counts where that is known. false without
-// error: neither is, as far as the certificate decides it.
+// this host. Where the certificate decides nothing, the bare key in it counts,
+// in the order in which ssh looks: under the name with the port and, only if
+// that says nothing, under the bare name. false without error: look at the key.
 func (h *hostKeys) checkCertificate(c *ssh.Certificate) (bool, error) {
 	if err := h.checkRevoked(c.Key, c.SignatureKey); err != nil {
 		return false, err
 	}
-	if !h.known.find("cert-authority", c.SignatureKey) && !h.plain.find("cert-authority", c.SignatureKey) {
+	known := h.known.find("cert-authority", c.SignatureKey)
+	if !known && !h.plain.find("cert-authority", c.SignatureKey) {
 		return h.plain.find("", c.Key), nil
 	}
 	name := h.target.HostKeyAlias
@@ -77,13 +79,21 @@ func (h *hostKeys) checkCertificate(c *ssh.Certificate) (bool, error) {
 		name = strings.ToLower(h.target.Host)
 	}
 	checker := ssh.CertChecker{IsHostAuthority: func(ssh.PublicKey, string) bool { return true }}
-	if err := checker.CheckHostKey(net.JoinHostPort(name, "22"), nil, c); err != nil {
-		if h.known.find("", c.Key) || h.plain.find("", c.Key) {
-			return true, nil
-		}
-		return false, h.failed(HostKeyInvalid, c.Key, err)
+	err := checker.CheckHostKey(net.JoinHostPort(name, "22"), nil, c)
+	if err == nil || h.trusted(c.Key) || !known && h.plain.find("", c.Key) {
+		return true, nil
 	}
-	return true, nil
+	return false, h.failed(HostKeyInvalid, c.Key, err)
+}
+
+// trusted says that a bare key is known. What stands under the name with the
+// port comes before what stands under the bare name.
+func (h *hostKeys) trusted(key ssh.PublicKey) bool {
+	if h.known.find("", key) {
+		return true
+	}
+	_, another := h.known.other(key)
+	return !another && h.plain.find("", key)
 }
 
 // checkRevoked is stricter than ssh: a key, or the authority of a certificate,
@@ -104,14 +114,11 @@ func (h *hostKeys) checkKey(ctx context.Context, key ssh.PublicKey) error {
 	if err := h.checkRevoked(key); err != nil {
 		return err
 	}
-	if h.known.find("", key) {
+	if h.trusted(key) {
 		return nil
 	}
 	if line, ok := h.known.other(key); ok {
 		return h.changed(key, line)
-	}
-	if h.plain.find("", key) {
-		return nil
 	}
 	shown := ssh.FingerprintSHA256(key)
 	if pinned := h.opts.PinnedHostKey; pinned != "" {

@@ -331,3 +331,33 @@ func TestE5_Revoked(t *testing.T) {
 		t.Errorf("revoked for another host: %v", err)
 	}
 }
+
+// TestE4_BadCertificate: a certificate for another host is as good as none, and
+// what is known for the port is not outdone by what is known for the bare name.
+func TestE4_BadCertificate(t *testing.T) {
+	dir := t.TempDir()
+	file, pub := saveKey(t, filepath.Join(dir, "host"), makeKey(t, "ecdsa", 100), "")
+	write(t, filepath.Join(dir, "host-cert.pub"), string(ssh.MarshalAuthorizedKey(hostCertificate(t, makeKey(t, "ecdsa", 100), "elsewhere"))))
+	s := startSSHD(t, 0, []string{file}, "HostCertificate "+dir+"/host-cert.pub")
+	line := func(marker, name string, key ssh.PublicKey) string {
+		return marker + name + " " + string(ssh.MarshalAuthorizedKey(key))
+	}
+	target := withKey(t, s, s.target(t))
+	target.StrictHostKeyChecking = "yes"
+	authority := line("@cert-authority ", target.knownName(), signerOf(t, makeKey(t, "ed25519", 200)).PublicKey())
+	other := line("", target.knownName(), signerOf(t, makeKey(t, "ed25519", 101)).PublicKey())
+	for text, reason := range map[string]HostKeyReason{
+		authority: HostKeyInvalid,
+		authority + other + line("", "127.0.0.*", pub): HostKeyInvalid,
+		authority + line("", "127.0.0.*", pub):         "",
+		authority + line("", target.knownName(), pub):  "",
+	} {
+		write(t, target.UserKnownHosts[0], text)
+		_, err := try(t.Context(), target, Options{})
+		if reason != "" {
+			wantHostKeyError(t, err, reason)
+		} else if err != nil {
+			t.Errorf("%v with\n%s", err, text)
+		}
+	}
+}
