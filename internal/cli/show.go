@@ -52,6 +52,9 @@ func (c *openCmd) browse(a *app, line *line, page holder.Page, s *jupyter.Server
 	if o.Connected {
 		return "your tab is connected, nothing opened", true, nil
 	}
+	if o.Underway {
+		return "your browser was sent there a moment ago, nothing opened", true, nil
+	}
 	if err := ui.OpenBrowser(a.ctx, o.URL); err != nil {
 		return "no browser here (" + err.Error() + "); open the address below", false, nil
 	}

@@ -94,8 +94,10 @@ type Page struct {
 
 // Opening is the answer to a wish to show a page in the browser.
 type Opening struct {
-	// Connected: a tab is there already, or is just being opened; URL is empty.
+	// Connected: a tab is there already; URL is empty.
 	Connected bool `json:"connected"`
+	// Underway: the browser was sent there a moment ago; URL is empty.
+	Underway bool `json:"underway,omitempty"`
 	// URL is good once, for a minute, from this user; it carries no token.
 	URL string `json:"url,omitempty"`
 }

@@ -209,8 +209,13 @@ func (ps *pages) open(req openRequest) (Opening, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !req.NewTab && (p.proxy.Pages() > 0 || time.Since(p.opened) < openingTime) {
-		return Opening{Connected: true}, nil
+	if !req.NewTab {
+		if p.proxy.Pages() > 0 {
+			return Opening{Connected: true}, nil
+		}
+		if time.Since(p.opened) < openingTime {
+			return Opening{Underway: true}, nil
+		}
 	}
 	p.opened = time.Now()
 	path := req.Path
