@@ -133,7 +133,7 @@ func (c *openCmd) installed(a *app, line *line, step *ui.Step, w where, host *ju
 	}
 	step = a.ui.Start("installed", "installing JupyterLab with "+how)
 	began := time.Now()
-	install, err = jupyter.InstallJupyter(a.ctx, line, host, func(text string) { step.Update(text) })
+	install, err = jupyter.InstallJupyter(a.ctx, line, host, func(text string) { step.Update(cut(text, 70)) })
 	if err != nil {
 		step.Fail("")
 		return install, fmt.Errorf("install JupyterLab on %s: %w", w.Host, err)
@@ -141,6 +141,14 @@ func (c *openCmd) installed(a *app, line *line, step *ui.Step, w where, host *ju
 	a.took("install", time.Since(began).Milliseconds())
 	step.Done(install.String())
 	return install, nil
+}
+
+// cut keeps the first n characters of a line.
+func cut(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
 }
 
 // alsoThere names the other Jupyters, which --env would take.
