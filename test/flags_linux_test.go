@@ -24,6 +24,7 @@ func TestDemo_LeavesNothing(t *testing.T) {
 	}
 	works(t, l, opened{Port: 8890, Token: token})
 	j.Signal(syscall.SIGINT)
+	j.Signal(syscall.SIGINT) // as timeout(1) does: meant as one
 	if r := j.Wait(); r.Exit != 130 {
 		t.Errorf("exit %d\n%s", r.Exit, r.Stderr)
 	}

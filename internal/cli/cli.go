@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"nbremote/internal/holder"
 	"nbremote/internal/ui"
@@ -59,6 +60,10 @@ func Main() int {
 	return run(ctx, os.Args[1:])
 }
 
+// sameSignal is how close two signals are that were meant as one: timeout(1),
+// for one, sends its signal to the command and then to its whole group.
+const sameSignal = 250 * time.Millisecond
+
 // signals gives a context that ends with the first signal; the second one ends
 // the program at once.
 func signals() (context.Context, func()) {
@@ -70,11 +75,13 @@ func signals() (context.Context, func()) {
 		if !ok {
 			return
 		}
-		err := &ui.SignalError{Signal: s}
+		err, first := &ui.SignalError{Signal: s}, time.Now()
 		cancel(err)
-		if _, again := <-c; again {
-			ui.RestoreTerminal()
-			os.Exit(ui.ExitCode(err))
+		for range c {
+			if time.Since(first) > sameSignal {
+				ui.RestoreTerminal()
+				os.Exit(ui.ExitCode(err))
+			}
 		}
 	}()
 	return ctx, func() { signal.Stop(c); close(c); cancel(nil) }
