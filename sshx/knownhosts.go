@@ -279,8 +279,11 @@ func (k *knownHosts) algorithms() []string {
 	types, authority := map[string]bool{}, false
 	for _, l := range k.lines {
 		switch l.marker {
-		case "":
-			types[l.key.Type()] = true
+		case "": // the first of a type stands for it; a revoked one does not count
+			if _, seen := types[l.key.Type()]; !seen {
+				_, revoked := k.revoked(l.key)
+				types[l.key.Type()] = !revoked
+			}
 		case "cert-authority":
 			authority = true
 		}

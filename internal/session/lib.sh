@@ -172,23 +172,41 @@ nbr_window() {
 "}
 }
 
-nbr_close() { ! nbr_window "$1" || nbr_tmux kill-session -t "$nbr_id"; }
+# With its last window tmux ends, and takes its socket along while it does.
+nbr_close() {
+	nbr_window "$1" || return 0
+	nbr_tmux kill-session -t "$nbr_id"
+	NBR_T=0
+	while [ "$NBR_T" -lt 20 ] && ! nbr_tmux list-sessions >/dev/null &&
+		nbr_read "$NBR_RUN/tmux.pid" && ident_alive "$nbr_v"; do nap; done
+}
 
-# The window only shows the log, so it may come and go. Its command line holds
-# nothing of the user's: the directory is that of the tmux client.
+# The window only shows the log, so it may come and go. Again when tmux was
+# just ending for somebody else.
 session_view() {
 	session_dir "$1"
 	command -v tmux >/dev/null 2>&1 || return 1
 	nbr_read "$S_DIR/pid" || return 1
+	nbr_shown=$nbr_v
 	if nbr_window "$1"; then
-		nbr_read "$S_DIR/view" && [ "$nbr_v" = "$nbr_id $(cat "$S_DIR/pid")" ] && return
-		nbr_tmux kill-session -t "$nbr_id"
+		nbr_read "$S_DIR/view" && [ "$nbr_v" = "$nbr_id $nbr_shown" ] && return
+		nbr_close "$1"
 	fi
+	for nbr_i in 1 2 3 4 5; do
+		nbr_open "$1"
+		nbr_window "$1" && write_file "$S_DIR/view" "$nbr_id $nbr_shown" && return
+		nap
+	done
+	return 1
+}
+
+# Its command line holds nothing of the user's: the directory is that of the
+# tmux client.
+nbr_open() {
 	(cd "$S_DIR" && nbr_tmux start-server \; set-option -g status off \; set-option -g history-limit 20000 \; \
-		set-window-option -g remain-on-exit on \; new-session -d -s "$1" -x 250 -y 50 /bin/sh ./view.sh) >/dev/null || return 1
+		set-window-option -g remain-on-exit on \; new-session -d -s "$1" -x 250 -y 50 /bin/sh ./view.sh) >/dev/null
 	nbr_tmux set-option -s set-clipboard off >/dev/null
 	proc_ident "$(nbr_tmux display-message -p '#{pid}')" && write_file "$NBR_RUN/tmux.pid" "$P_IDENT"
-	nbr_window "$1" && write_file "$S_DIR/view" "$nbr_id $(cat "$S_DIR/pid")"
 }
 
 # The process group goes with its leader, and its number is the group's as long
