@@ -260,7 +260,12 @@ nbr_leave() {
 	[ ! -S "$NBR_RUN/tmux.sock" ] || nbr_tmux kill-server
 	rm -rf "$NBR_RUN"/*.lock "$NBR_RUN"/*.lock.by "$NBR_RUN"/s?????? "$NBR_RUN"/tmux.*
 	rmdir "$NBR_DATA/sessions/$NBR_HOST" "$NBR_DATA/sessions" 2>/dev/null
-	case $(ls -A "$NBR_RUN") in .place) rm -rf "$NBR_RUN" "$NBR_DATA/run/$NBR_HOST".* ;; esac
+	# The record first: who comes meanwhile makes another place. Until they see
+	# that, they may put a lock here.
+	if [ "$(ls -A "$NBR_RUN")" = .place ]; then
+		rm -f "$NBR_DATA/run/$NBR_HOST".*
+		for nbr_i in 1 2 3 4 5; do rm -rf "$NBR_RUN" 2>/dev/null && break; done
+	fi
 	rmdir "$NBR_DATA/run" "$NBR_DATA" 2>/dev/null
 }
 
