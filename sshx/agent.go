@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -12,6 +14,10 @@ import (
 
 const touchLimit = 60 * time.Second // where a person may have to touch or to confirm
 
+// personTime is how long a signature takes at least when a person is asked for
+// it.
+const personTime = time.Second
+
 var agentLimit = 5 * time.Second // tests make it shorter
 
 // agentKeys is an open ssh-agent and the keys it lists.
@@ -19,6 +25,7 @@ type agentKeys struct {
 	conn   net.Conn
 	client agent.ExtendedAgent
 	keys   []agentKey
+	listed time.Duration // how long it took to list them
 }
 
 type agentKey struct {
@@ -41,7 +48,9 @@ func openAgent(ctx context.Context, sock string) (*agentKeys, error) {
 	}
 	closing := context.AfterFunc(ctx, func() { conn.Close() })
 	a := &agentKeys{conn: conn, client: agent.NewClient(conn)}
+	start := time.Now()
 	listed, err := a.client.List()
+	a.listed = time.Since(start)
 	if !closing() {
 		err = fmt.Errorf("no answer in %s", seconds(agentLimit))
 	}
@@ -67,6 +76,24 @@ func (a *agentKeys) sign(ctx context.Context, limit time.Duration, key ssh.Publi
 		err = fmt.Errorf("the agent did not sign in %s", seconds(limit))
 	}
 	return sig, err
+}
+
+// add gives the agent a key, on the terms of ssh_config's AddKeysToAgent as
+// ssh -G says it: true, ask, confirm, seconds, or confirm and seconds.
+func (a *agentKeys) add(ctx context.Context, key any, comment, terms string) error {
+	added := agent.AddedKey{PrivateKey: key, Comment: comment}
+	for _, term := range strings.Fields(terms) {
+		if term == "confirm" {
+			added.ConfirmBeforeUse = true
+		} else if n, err := strconv.ParseUint(term, 10, 32); err == nil {
+			added.LifetimeSecs = uint32(n)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, agentLimit)
+	defer cancel()
+	closing := context.AfterFunc(ctx, func() { a.conn.Close() })
+	defer closing()
+	return a.client.Add(added)
 }
 
 func signFlags(algo string) agent.SignatureFlags {

@@ -21,6 +21,7 @@ type auth struct {
 	// All below is used by the handshake's goroutine only.
 	ids     *identities
 	kind    string          // the method under way
+	allowed []string        // methods that the server named last
 	asked   bool            // a person answered in it
 	current string          // what the step under way is called
 	steps   []string        // steps that have succeeded
@@ -28,6 +29,7 @@ type auth struct {
 	last    *identity       // the key signed with last
 	wrong   int             // wrong passwords and codes
 	needs   string          // what a person would have had to give
+	beyond  string          // the method by which ssh could sign in where we cannot
 	fatal   error           // no further method is to be tried
 	person  bool            // a person has answered or touched
 }
@@ -73,6 +75,7 @@ var openSSHOrder = []string{"publickey", "keyboard-interactive", "password"}
 // partial success.
 func (u *auth) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	u.enter(PhaseSignIn)
+	u.allowed = c.AllowedMethods
 	u.clock.shorten(u.opts.timeout())
 	if u.conn.failed.Load() {
 		return nil, u.conn.failure()
@@ -89,6 +92,9 @@ func (u *auth) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 		if !slices.Contains(c.AllowedMethods, method) || u.done[method] {
 			continue
 		}
+		if method != "publickey" && u.leaveToSSH(c.AllowedMethods) {
+			return nil, errBeyond
+		}
 		if m := u.method(method); m != nil {
 			u.kind = method
 			return m, nil
@@ -98,7 +104,16 @@ func (u *auth) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 			return nil, u.fatal
 		}
 	}
+	if u.leaveToSSH(c.AllowedMethods) {
+		return nil, errBeyond
+	}
 	return nil, u.refused(c.AllowedMethods)
+}
+
+// leaveToSSH: our keys were refused, and ssh has something else. A sign-in that
+// is half done goes on.
+func (u *auth) leaveToSSH(allowed []string) bool {
+	return u.beyond != "" && len(u.steps) == 0 && !u.person && slices.Contains(allowed, u.beyond)
 }
 
 // count takes down how the method under way has ended: as a step of several, or
@@ -208,6 +223,7 @@ func (u *auth) sign(id *identity, data []byte, algo string) (*ssh.Signature, err
 			return nil, err
 		}
 	}
+	u.addToAgent(id.file)
 	signer, ok := id.file.signer.(ssh.AlgorithmSigner)
 	if !ok || algo == "" {
 		return id.file.signer.Sign(rand.Reader, data)
@@ -230,7 +246,8 @@ func (u *auth) signByAgent(id *identity, data []byte, algo string) (*ssh.Signatu
 	if err != nil {
 		u.ids.unused = append(u.ids.unused, id.name+" ("+oneLine(err.Error())+")")
 	}
-	if id.touch || time.Since(start) > agentLimit { // no machine takes that long
+	// The agent does not say that it asks (ssh-add -c): no machine takes so long.
+	if id.touch || time.Since(start) > max(personTime, 10*u.ids.agent.listed) {
 		u.person = true
 	}
 	return sig, err

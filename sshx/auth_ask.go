@@ -41,6 +41,24 @@ func (u *auth) unlock(f *keyFile) error {
 	return u.unusable(f, errPassphrase)
 }
 
+// addToAgent does what AddKeysToAgent wants, as ssh does: before the key has
+// been of use. That it could not be done is no reason not to sign in.
+func (u *auth) addToAgent(f *keyFile) {
+	terms := u.target.AddKeysToAgent
+	if terms == "" || u.ids.agent == nil || f.private == nil {
+		return
+	}
+	if terms == "ask" {
+		answer, err := u.ask(Question{Kind: "keyboard", Hop: u.target.Name, Text: "add " + f.name() + " to the agent? yes or no:", Echo: true})
+		if err != nil || !strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y") {
+			return
+		}
+	}
+	if err := u.ids.agent.add(u.ctx, f.private, f.path, terms); err != nil {
+		u.opts.notice(f.name() + " could not be added to the agent: " + oneLine(err.Error()))
+	}
+}
+
 func (u *auth) unusable(f *keyFile, err error) error {
 	u.ids.unused = append(u.ids.unused, f.name()+" ("+oneLine(err.Error())+")")
 	if u.ctx.Err() != nil {

@@ -12,56 +12,87 @@ import (
 
 // stream is the reading half of a channel. Unlike the channel's own Read its
 // Read ends at once when the stream is closed, and an end of the connection is
-// an error.
+// an error. What had come before that can still be read.
 type stream struct {
+	r      io.Reader
+	end    func(error) error // makes the error that r ended with the stream's
+	done   <-chan struct{}   // of the connection: r does not block from then on
 	chunks chan []byte
 	spare  chan []byte
+	most   int // of a chunk
 	closed chan struct{}
 	once   sync.Once
 
 	mu   sync.Mutex // held by one Read at a time
 	rest []byte     // of the chunk being read
 	full []byte     // that chunk's memory
-	err  error      // set before chunks is closed
+	left []byte     // a chunk that pump did not get rid of; set before chunks is closed
+	err  error      // likewise
 }
 
-const chunkSize = 32 << 10 // what a packet carries
+const (
+	chunkSize = 32 << 10 // what a packet carries
+	// bulkSize is that of a chunk where much comes. Each read of a channel
+	// costs a message to the host, however little it was.
+	bulkSize = 256 << 10
+)
 
-// newStream reads r until it ends or the stream is closed; end turns the error
-// that r ended with into the stream's.
-func newStream(r io.Reader, end func(error) error) *stream {
-	s := &stream{chunks: make(chan []byte), spare: make(chan []byte, 2), closed: make(chan struct{})}
+// newStream reads r, a channel of the connection, until it ends or the stream
+// is closed; most is the size its two chunks may grow to.
+func (c *Conn) newStream(r io.Reader, most int) *stream {
+	s := &stream{
+		r: r, end: c.endOf, done: c.done, most: most,
+		chunks: make(chan []byte), spare: make(chan []byte, 2), closed: make(chan struct{}),
+	}
 	s.spare <- make([]byte, chunkSize)
 	s.spare <- make([]byte, chunkSize)
-	go s.pump(r, end)
+	go s.pump()
 	return s
 }
 
 // pump may outlive close until the host has answered it or the connection has
-// ended: a channel has no other way to give up a read.
-func (s *stream) pump(r io.Reader, end func(error) error) {
+// ended: a channel has no other way to give up a read. It never outlives the
+// connection, even if nobody reads.
+func (s *stream) pump() {
 	defer close(s.chunks)
+	bulk := false
 	for {
 		var buf []byte
 		select {
 		case buf = <-s.spare:
 		case <-s.closed:
 			return
-		}
-		n, err := r.Read(buf[:chunkSize])
-		if n > 0 {
-			select {
-			case s.chunks <- buf[:n]:
-			case <-s.closed:
-				return
-			}
-		} else {
-			s.spare <- buf
-		}
-		if err != nil {
-			s.err = end(err)
+		case <-s.done:
 			return
 		}
+		if bulk && cap(buf) < s.most {
+			buf = make([]byte, s.most)
+		}
+		buf = buf[:cap(buf)]
+		n, err := s.r.Read(buf)
+		bulk = n == len(buf)
+		if n == 0 {
+			s.spare <- buf
+		} else if !s.give(buf[:n]) {
+			return
+		}
+		if err != nil {
+			s.err = s.end(err)
+			return
+		}
+	}
+}
+
+// give hands a chunk to Read; false: nobody wants it now.
+func (s *stream) give(chunk []byte) bool {
+	select {
+	case s.chunks <- chunk:
+		return true
+	case <-s.closed:
+		return false
+	case <-s.done:
+		s.left = chunk
+		return false
 	}
 }
 
@@ -80,7 +111,7 @@ func (s *stream) Read(b []byte) (int, error) {
 		select {
 		case chunk, ok := <-s.chunks:
 			if !ok {
-				return 0, s.ended()
+				return s.readLeft(b)
 			}
 			s.rest, s.full = chunk, chunk
 		case <-s.closed:
@@ -95,11 +126,23 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (s *stream) ended() error {
-	if s.err == nil {
-		return os.ErrClosed
+// readLeft reads when pump has ended: what it left, what the channel still
+// holds, the error.
+func (s *stream) readLeft(b []byte) (int, error) {
+	if len(s.left) > 0 {
+		n := copy(b, s.left)
+		s.left = s.left[n:]
+		return n, nil
 	}
-	return s.err
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.r.Read(b)
+	if n == 0 && err != nil {
+		s.err = s.end(err)
+		return 0, s.err
+	}
+	return n, nil
 }
 
 func (s *stream) close() { s.once.Do(func() { close(s.closed) }) }
@@ -135,7 +178,7 @@ type channelConn struct {
 }
 
 func newChannelConn(c *Conn, ch ssh.Channel, network, addr string) *channelConn {
-	return &channelConn{stream: newStream(ch, c.endOf), ch: ch, remote: channelAddr{network, addr}}
+	return &channelConn{stream: c.newStream(ch, chunkSize), ch: ch, remote: channelAddr{network, addr}}
 }
 
 func (c *channelConn) Write(b []byte) (int, error) {

@@ -27,6 +27,18 @@ func shellCommand(line string) *exec.Cmd {
 	return cmd
 }
 
+// hasMasters: the ssh of this system can share its connection.
+const hasMasters = true
+
+// ownSession gives the command no terminal, and a group of its own.
+func ownSession(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
+
+// isOurs says that a file belongs to this account.
+func isOurs(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Getuid()
+}
+
 // endGroup ends the command and all that it started: with SIGHUP, as ssh does,
 // or for certain.
 func endGroup(cmd *exec.Cmd, certain bool) {

@@ -18,3 +18,10 @@ func endGroup(cmd *exec.Cmd, _ bool) { cmd.Process.Kill() }
 
 // openToOthers: access control lists are not looked at.
 func openToOthers(os.FileInfo) bool { return false }
+
+// hasMasters: the ssh of Windows shares no connection.
+const hasMasters = false
+
+func ownSession(*exec.Cmd) {}
+
+func isOurs(os.FileInfo) bool { return false }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -21,9 +22,12 @@ var testOnlyKeepalive = 15 * time.Second
 type Conn struct {
 	name    string
 	timeout time.Duration // for a channel to open
+	mux     bool          // it is over an ssh, which is asked for nothing but channels
 	net     *watched
 	ssh     ssh.Conn
 	signed  Signed
+
+	patient atomic.Bool
 
 	tasks sync.WaitGroup
 	gone  chan struct{} // nothing more comes: the channels are closed
@@ -34,15 +38,17 @@ type Conn struct {
 	ending bool  // err is decided
 }
 
-func newConn(name string, timeout time.Duration, w *watched, signed Signed, sc ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *Conn {
+func newConn(name string, timeout time.Duration, w *watched, signed Signed, sc ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, mux bool) *Conn {
 	c := &Conn{
-		name: name, timeout: timeout, net: w, ssh: sc, signed: signed,
+		name: name, timeout: timeout, mux: mux, net: w, ssh: sc, signed: signed,
 		gone: make(chan struct{}), done: make(chan struct{}),
 	}
-	c.tasks.Add(3)
+	c.tasks.Add(2)
 	go func() { defer c.tasks.Done(); ssh.DiscardRequests(reqs) }() // a no is an answer to a keepalive too
 	go func() { defer c.tasks.Done(); c.rejectAll(chans) }()
-	go func() { defer c.tasks.Done(); c.keepAlive(testOnlyKeepalive) }()
+	if !mux { // else it is ssh that sees to that
+		c.tasks.Go(func() { c.keepAlive(testOnlyKeepalive) })
+	}
 	go c.wait()
 	return c
 }
@@ -105,9 +111,13 @@ func (c *Conn) rejectAll(chans <-chan ssh.NewChannel) {
 	}
 }
 
+// Patient has silence no longer end the connection: who uses it decides.
+func (c *Conn) Patient() { c.patient.Store(true) }
+
 // keepAlive asks for a sign of life after each interval of silence; any byte is
 // one. After three intervals without an answer the line is lost. A computer
-// that slept asks on waking, and waits one interval only.
+// that slept asks on waking, and waits one interval only. After Patient it only
+// asks, which also keeps a middlebox from forgetting the connection.
 func (c *Conn) keepAlive(interval time.Duration) {
 	const ticks = 5 // an interval
 	tick := time.NewTicker(interval / ticks)
@@ -130,7 +140,7 @@ func (c *Conn) keepAlive(interval time.Duration) {
 		if slept {
 			quiet, limit = ticks, 2*ticks
 		}
-		if quiet > limit {
+		if quiet > limit && !c.patient.Load() {
 			c.end(fmt.Errorf("nothing came in %s, though it was asked for", seconds(time.Duration(quiet)*interval/ticks)))
 			return
 		}
@@ -147,6 +157,24 @@ func (c *Conn) keepAlive(interval time.Duration) {
 			}()
 		default: // the last one is still on its way
 		}
+	}
+}
+
+// Alive asks the host for a sign of life and waits for it until ctx ends.
+func (c *Conn) Alive(ctx context.Context) error {
+	if c.mux {
+		return c.aliveByChannel(ctx)
+	}
+	answered := make(chan error, 1)
+	go func() { // ends with the connection at the latest
+		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -98,6 +98,28 @@ func TestExecClose(t *testing.T) {
 	}
 }
 
+// TestUnreadOutput: output that nobody reads keeps nothing alive once the
+// connection has ended, and can still be read.
+func TestUnreadOutput(t *testing.T) {
+	noLeak(t)
+	c := signIn(t, startSSHD(t, 0, []string{hostKey(t, "ed25519")}))
+	p, err := c.Exec(t.Context(), "head -c 500000 /dev/zero; exec sleep 1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "the output comes", func() bool { return c.net.received.Load() > 500_000 })
+	c.Close()
+	poll(t, "nothing is left", func() bool { return ours() == "" })
+	out, err := io.ReadAll(p.Stdout)
+	if len(out) < 400_000 || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+	p.Close()
+	if _, err := p.Stdout.Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Read after Close: %v", err)
+	}
+}
+
 // within receives from ch, ten seconds at most.
 func within[T any](t *testing.T, ch <-chan T) T {
 	t.Helper()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -36,6 +35,8 @@ type Options struct {
 	// PinnedHostKey is the fingerprint of a host key accepted before, where no
 	// known_hosts file has one.
 	PinnedHostKey string
+	// Trace is filled in with what was seen on the way; nil: nobody wants it.
+	Trace *Trace
 	// Notice hears banners and the like, bounded; nil: nobody does.
 	Notice func(text string)
 	// Ask puts a question to a person; nil: nobody can be asked.
@@ -43,6 +44,19 @@ type Options struct {
 	// Dial reaches the target, through a gateway or otherwise; nil: directly,
 	// or by the ProxyCommand.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Again are the dials of the line that this replaces, where it was cut, and
+	// RTT its round trip; nil: it replaces none.
+	Again *Redials
+	RTT   time.Duration
+	// DialCommand is a command line that does with its stdin and stdout what
+	// Dial does, for the engine openssh; "" where Dial is nil.
+	DialCommand string
+	// Asking says whether a child's question to a person is open: the clock
+	// stops meanwhile; nil: never.
+	Asking func() bool
+	// Dir is a directory of ours for the sockets of the engine openssh; "" is
+	// a temporary one.
+	Dir string
 }
 
 func (o *Options) timeout() time.Duration {
@@ -80,6 +94,9 @@ type attempt struct {
 	phase  atomic.Pointer[Phase]
 	auth   *auth
 	banner int // bytes of banners so far
+
+	began   time.Time
+	dialled time.Duration // until there was a byte stream; 0: not yet
 }
 
 // Connect signs in to t. It does not walk t.Via: opts.Dial does. Every phase
@@ -89,20 +106,17 @@ func Connect(ctx context.Context, t *Target, opts Options) (*Conn, error) {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	a := &attempt{target: t, opts: opts, ctx: ctx}
+	a := &attempt{target: t, opts: opts, ctx: ctx, began: time.Now()}
+	defer a.fill(opts.Trace)
+	a.enter(PhaseDial)
 	a.clock = startClock(opts.timeout(), func() { cancel(errTimeout) })
 	defer a.clock.end()
-	a.enter(PhaseDial)
 	if t.Via != nil && opts.Dial == nil {
 		return nil, &DialError{Name: t.Name, Address: t.Address(), Phase: PhaseDial, Err: fmt.Errorf("no way through %s was given", t.Via.Name)}
 	}
-	hosts, err := newHostKeys(t, &a.opts, a.ask)
-	if err != nil {
-		return nil, err
-	}
 	a.auth = newAuth(a)
 	defer a.auth.close()
-	c, err := a.run(hosts)
+	c, err := a.connect()
 	if err == nil {
 		return c, nil
 	}
@@ -112,6 +126,27 @@ func Connect(ctx context.Context, t *Target, opts Options) (*Conn, error) {
 	return nil, a.explain(err)
 }
 
+// connect is the one place that decides which engine it is.
+func (a *attempt) connect() (*Conn, error) {
+	openssh, err := a.byOpenSSH()
+	if err != nil {
+		return nil, err
+	}
+	if openssh {
+		return a.runMaster()
+	}
+	hosts, err := newHostKeys(a.target, &a.opts, a.ask)
+	if err != nil {
+		return nil, err
+	}
+	c, err := a.run(hosts)
+	if errors.Is(err, errBeyond) {
+		a.enter(PhaseDial)
+		return a.runMaster()
+	}
+	return c, err
+}
+
 func (a *attempt) enter(p Phase) { a.phase.Store(&p) }
 
 func (a *attempt) run(hosts *hostKeys) (*Conn, error) {
@@ -119,7 +154,7 @@ func (a *attempt) run(hosts *hostKeys) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.conn = watch(raw)
+	a.conn, a.dialled = watch(raw), time.Since(a.began)
 	a.enter(PhaseGreeting)
 	closing := context.AfterFunc(a.ctx, func() { a.conn.Close() })
 	sc, chans, reqs, err := ssh.NewClientConn(a.conn, a.target.Address(), a.config(hosts))
@@ -136,18 +171,17 @@ func (a *attempt) run(hosts *hostKeys) (*Conn, error) {
 	}
 	signed := a.auth.signed()
 	signed.HostKey, signed.HostKeySaved = hosts.shown, hosts.saved
-	return newConn(a.target.Name, a.opts.timeout(), a.conn, signed, sc, chans, reqs), nil
+	return newConn(a.target.Name, a.opts.timeout(), a.conn, signed, sc, chans, reqs, false), nil
 }
 
 func (a *attempt) dial() (net.Conn, error) {
-	switch {
-	case a.opts.Dial != nil:
+	if a.opts.Dial != nil {
 		return dialInTime(a.ctx, a.opts.Dial, a.target.Address())
-	case a.target.ProxyCommand != "":
-		return dialCommand(a.target)
 	}
-	var d net.Dialer
-	return d.DialContext(a.ctx, "tcp", a.target.Address())
+	if a.opts.Again != nil {
+		return a.opts.Again.again(a.ctx, a.target, a.opts.RTT)
+	}
+	return Reach(a.ctx, a.target)
 }
 
 // dialInTime ends with ctx, even if the dialer does not.
@@ -217,103 +251,4 @@ func (a *attempt) ask(q Question) (string, error) {
 	defer a.clock.start(a.opts.timeout() / 3)
 	q.Text = bounded(q.Text, 4096)
 	return a.opts.Ask(a.ctx, q)
-}
-
-// explain says what an error of the attempt means to a person.
-func (a *attempt) explain(err error) error {
-	var hostKey *HostKeyError
-	if errors.As(err, &hostKey) {
-		return hostKey
-	}
-	var signIn *AuthError
-	if errors.As(err, &signIn) {
-		return signIn
-	}
-	e := &DialError{Name: a.target.Name, Address: a.target.Address(), Phase: a.reached(), Err: err}
-	if a.target.Via != nil {
-		e.Via = a.target.Via.Name
-	}
-	if context.Cause(a.ctx) == errTimeout {
-		e.After, e.Err = a.clock.limit(), nil
-		if p, ok := a.rawConn().(*pipeConn); ok {
-			e.because = p.said()
-		}
-		return e
-	}
-	var dns *net.DNSError
-	if e.Phase == PhaseDial && errors.As(err, &dns) && dns.IsNotFound && a.target.Via == nil {
-		return a.notFound()
-	}
-	if gateway := a.gatewayFailed(e); gateway != nil {
-		return gateway
-	}
-	if e.Phase == PhaseSignIn {
-		return a.auth.ended(err)
-	}
-	a.addCause(e)
-	return e
-}
-
-// gatewayFailed is the error when it was not the target that could not be
-// reached but the gateway that is gone.
-func (a *attempt) gatewayFailed(e *DialError) error {
-	var classed interface{ Class() string }
-	if e.Via == "" || e.Phase != PhaseDial || !errors.As(e.Err, &classed) {
-		return nil
-	}
-	switch classed.Class() {
-	case classRefused, classConnect:
-		return nil
-	}
-	return fmt.Errorf("connect to %s through %s: %w", e.Name, e.Via, e.Err)
-}
-
-func (a *attempt) rawConn() net.Conn {
-	if a.conn == nil {
-		return nil
-	}
-	return a.conn.Conn
-}
-
-// addCause looks for words of the peer, or of a ProxyCommand, about a failure.
-func (a *attempt) addCause(e *DialError) {
-	if p, ok := a.rawConn().(*pipeConn); ok {
-		e.because = p.ended()
-		return
-	}
-	if e.Phase == PhaseGreeting && a.conn.said() != "" {
-		e.because = "it said " + show(a.conn.said())
-	} else if errors.Is(e.Err, io.EOF) && e.Phase == PhaseGreeting {
-		e.because = "too many connections at once (MaxStartups), or this address is not allowed"
-	}
-	var caused interface{ Cause() string }
-	if e.because == "" && errors.As(e.Err, &caused) {
-		e.because = oneLine(caused.Cause())
-	}
-}
-
-// reached is the phase that the attempt is in.
-func (a *attempt) reached() Phase {
-	phase := *a.phase.Load()
-	if phase == PhaseGreeting && a.conn.greeted.Load() {
-		return PhaseKex
-	}
-	return phase
-}
-
-func (a *attempt) notFound() error {
-	t := a.target
-	n, err := parseName(t.Name)
-	e := &NotFoundError{Name: t.Name, Host: t.Host, Config: t.configName(), InConfig: err != nil || n.host != t.Host}
-	if !e.InConfig {
-		e.Suggestion = suggest(n.host, t.ConfigFile)
-	}
-	return e
-}
-
-func bounded(s string, n int) string {
-	if len(s) > n {
-		return s[:n] + "…"
-	}
-	return s
 }

@@ -208,7 +208,7 @@ func (e *AuthError) Hint() string {
 	switch {
 	case e.Needs != "":
 		return "nbremote open " + e.Name + ", once, in a terminal"
-	case len(e.Offered) >= 5 && e.Ended != "":
+	case len(e.Offered) >= 5 && e.Ended != "", len(e.Offered) > 1 && strings.Contains(strings.ToLower(e.Ended), "too many"):
 		return fmt.Sprintf(`set IdentityFile and IdentitiesOnly yes under "Host %s" in ~/.ssh/config`, e.Name)
 	}
 	return fmt.Sprintf(`ssh-copy-id %s, or set User under "Host %s" in ~/.ssh/config`, e.Name, e.Name)

@@ -240,6 +240,32 @@ func TestKeepalive(t *testing.T) {
 	}
 }
 
+// Somebody else decides about a silent line: it is not ended.
+func TestKeepalive_Patient(t *testing.T) {
+	noLeak(t)
+	testOnlyKeepalive = 100 * time.Millisecond
+	t.Cleanup(func() { testOnlyKeepalive = 15 * time.Second })
+	s := startSSHD(t, 0, []string{hostKey(t, "ed25519")})
+	file, pub := newKeyFile(t, "id_ed25519", "ed25519", 0)
+	s.authorize(t, pub)
+	line := newProxy(t, s.address())
+	line.serve()
+	target := s.target(t)
+	target.Port, target.IdentityFiles = line.port(), []string{file}
+	c, err := Connect(t.Context(), target, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Patient()
+	line.frozen.Store(true)
+	select {
+	case <-c.Done():
+		t.Fatalf("a silent line was ended: %v", c.Err())
+	case <-time.After(1500 * time.Millisecond): // far longer than a silence may last
+	}
+}
+
 // TestN4_CutIsNoEnd cuts the line in the middle of a stream: that must not look
 // like its end.
 func TestN4_CutIsNoEnd(t *testing.T) {

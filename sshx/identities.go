@@ -27,8 +27,12 @@ type identities struct {
 	agent  *agentKeys
 	ready  []*identity
 	late   []*keyFile // locked, with an unknown public half: to be unlocked before being offered
+	fido   bool       // a file is a security key's, and no agent has it
 	unused []string   // keys that cannot be used, each with why
 }
+
+// agentUnused begins what is said of an agent that cannot be asked.
+const agentUnused = "the agent: "
 
 // loadIdentities finds the keys to offer, in OpenSSH's order: those of the
 // ssh_config that the agent has, the agent's others, those in files only. The
@@ -37,7 +41,7 @@ func loadIdentities(ctx context.Context, t *Target, lastKey string) *identities 
 	ids := &identities{}
 	var err error
 	if ids.agent, err = openAgent(ctx, t.IdentityAgent); err != nil {
-		ids.unused = append(ids.unused, "the agent: "+oneLine(rootAgent(err)))
+		ids.unused = append(ids.unused, agentUnused+oneLine(rootAgent(err)))
 	}
 	files, certificates := readFiles(t)
 	wanted := ids.wanted(files, certificates)
@@ -49,7 +53,7 @@ func loadIdentities(ctx context.Context, t *Target, lastKey string) *identities 
 			onlyFile = append(onlyFile, id)
 		}
 	}
-	ids.ready = inAgent
+	ids.ready = ids.agent.ordered(inAgent)
 	if !t.IdentitiesOnly {
 		ids.ready = append(ids.ready, ids.others(wanted)...)
 	}
@@ -138,6 +142,7 @@ func (ids *identities) usable(f *keyFile, pub, plain ssh.PublicKey) []*identity 
 		}
 	}
 	if f.signer == nil && !f.locked() {
+		ids.fido = ids.fido || f.fido
 		if !certificate {
 			ids.unused = append(ids.unused, id.name+" ("+f.problem+")")
 		}
@@ -159,6 +164,19 @@ func (ids *identities) others(wanted []*identity) (list []*identity) {
 		}
 	}
 	return list
+}
+
+// ordered puts the keys that the agent has in the agent's order, as ssh does,
+// each once though several files name it.
+func (a *agentKeys) ordered(list []*identity) []*identity {
+	if a == nil {
+		return list
+	}
+	at := func(id *identity) int {
+		return slices.IndexFunc(a.keys, func(k agentKey) bool { return sameKey(k.pub, id.signKey) })
+	}
+	slices.SortStableFunc(list, func(x, y *identity) int { return at(x) - at(y) })
+	return slices.CompactFunc(list, func(x, y *identity) bool { return sameKey(x.pub, y.pub) })
 }
 
 func (ids *identities) preferLast(fingerprint string) {

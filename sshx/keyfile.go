@@ -21,8 +21,10 @@ type keyFile struct {
 	path    string
 	pub     ssh.PublicKey // nil: not known before the passphrase is
 	signer  ssh.Signer    // nil: locked, or not usable
+	private any           // the private key, when it is open: for an agent to have
 	raw     []byte        // the private key, when it is locked
 	problem string        // why it cannot be used as a file; an agent may have it
+	fido    bool          // a private key of a security key
 	absent  bool          // neither it nor its .pub is there
 }
 
@@ -51,7 +53,7 @@ func readKeyFile(path string) *keyFile {
 	f.absent = errors.Is(err, fs.ErrNotExist) && f.pub == nil
 	if f.pub != nil && strings.HasPrefix(f.pub.Type(), "sk-") {
 		f.problem = "a FIDO key works through an agent only: ssh-add it"
-		f.raw, f.signer = nil, nil
+		f.raw, f.signer, f.fido = nil, nil, err == nil
 	}
 	return f
 }
@@ -85,7 +87,7 @@ func (f *keyFile) take(key any) {
 		f.problem = "not a key we can use: " + oneLine(strings.TrimPrefix(err.Error(), "ssh: "))
 		return
 	}
-	f.signer, f.pub = signer, signer.PublicKey()
+	f.signer, f.pub, f.private = signer, signer.PublicKey(), key
 }
 
 // errPassphrase says that a passphrase was wrong.

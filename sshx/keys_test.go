@@ -196,7 +196,7 @@ func TestL9_Order(t *testing.T) {
 	s := startServer(t, func(s *server) { s.takeKeys() })
 	target := s.target(t, onlyFile, both, named)
 	target.IdentityAgent = startAgent(t, keyring(t, makeKey(t, "ed25519", 4), makeKey(t, "ed25519", 3), makeKey(t, "ed25519", 2)))
-	for only, want := range map[bool][]int{false: {2, 3, 4, 1}, true: {2, 3, 1}} {
+	for only, want := range map[bool][]int{false: {3, 2, 4, 1}, true: {3, 2, 1}} {
 		target.IdentitiesOnly = only
 		_, err := try(t.Context(), target, Options{Ask: answers(t)})
 		var e *AuthError

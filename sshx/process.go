@@ -38,7 +38,7 @@ func (c *Conn) Exec(ctx context.Context, command string) (*Process, error) {
 		return nil, err
 	}
 	p := &Process{
-		Stdin: stdin{ch}, conn: c, ch: ch, out: newStream(ch, c.endOf), err: newStream(ch.Stderr(), c.endOf),
+		Stdin: stdin{ch}, conn: c, ch: ch, out: c.newStream(ch, bulkSize), err: c.newStream(ch.Stderr(), chunkSize),
 		closed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	p.Stdout, p.Stderr = p.out, p.err

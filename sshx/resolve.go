@@ -20,6 +20,10 @@ const (
 	maxAnswer    = 1 << 20
 )
 
+// insideEnv is set for each ssh of ours: a Match exec of the ssh_config can
+// tell by it that it is not to send us round in a circle.
+const insideEnv = "NBREMOTE_INSIDE"
+
 // Resolver turns names into targets by asking ssh itself (ssh -G), so that
 // Match, Include and tokens mean what they mean to ssh.
 type Resolver struct {
@@ -67,8 +71,9 @@ func (w *walk) target(ctx context.Context, typed string, jumps []string, replace
 		return nil, err
 	}
 	t.Name, t.ConfigFile = strings.TrimPrefix(typed, "ssh://"), w.ConfigFile
+	t.SSH = w.SSH
 	if replace {
-		t.ProxyCommand = ""
+		t.ProxyCommand, t.ControlPath = "", "" // a master that runs may go another way
 	} else {
 		jumps = own
 	}
@@ -148,7 +153,7 @@ func runSSH(ctx context.Context, path string, args []string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout = &limited{w: &stdout, n: maxAnswer}
 	cmd.Stderr = &limited{w: &stderr, n: 4096}
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay, cmd.Env = time.Second, append(os.Environ(), insideEnv+"=1")
 	ownGroup(cmd)
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {

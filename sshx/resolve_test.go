@@ -117,6 +117,11 @@ Host gpu1
   PasswordAuthentication no
   PreferredAuthentications publickey,password
   GlobalKnownHostsFile none
+  GSSAPIAuthentication yes
+  PKCS11Provider /lib/p.so
+  AddKeysToAgent 10m
+  ControlPath /run/cm-%r@%h
+  ProxyCommand /opt/bin/nbremote stdio %n %p
 Host plain
   PubkeyAuthentication no
   KbdInteractiveAuthentication no
@@ -135,6 +140,8 @@ Host plain
 		CertificateFiles: []string{home + "/x-cert.pub"}, IdentitiesOnly: true, IdentityAgent: "/agent",
 		UserKnownHosts: []string{home + "/kh1", "/tmp/with blank/kh"}, StrictHostKeyChecking: "accept-new", HashKnownHosts: true,
 		PubkeyAuth: true, KbdAuth: true, PreferredAuths: []string{"publickey", "password"}, ConfigFile: r.ConfigFile,
+		GSSAPIAuth: true, PKCS11Provider: "/lib/p.so", AddKeysToAgent: "600", ControlPath: "/run/cm-me@10.0.3.7",
+		SSHName: "gpu1", SSH: r.SSH,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nwant %+v", got, want)

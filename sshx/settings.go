@@ -3,6 +3,7 @@ package sshx
 import (
 	"errors"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -10,7 +11,7 @@ import (
 // parseSettings reads what ssh -G prints: one lower-case key and its value on
 // each line.
 func parseSettings(out []byte, n name) (*Target, []string, error) {
-	t := &Target{PubkeyAuth: true, PasswordAuth: true, KbdAuth: true}
+	t := &Target{PubkeyAuth: true, PasswordAuth: true, KbdAuth: true, SSHName: n.host}
 	var jumps []string
 	for line := range strings.Lines(string(out)) {
 		key, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
@@ -27,7 +28,7 @@ func parseSettings(out []byte, n name) (*Target, []string, error) {
 		case "proxyjump":
 			jumps = splitJumps(value)
 		case "proxycommand":
-			t.ProxyCommand = unlessNone(value)
+			t.ProxyCommand = unlessOurs(unlessNone(value))
 		case "identityfile":
 			t.IdentityFiles = appendPath(t.IdentityFiles, value)
 		case "certificatefile":
@@ -50,6 +51,16 @@ func parseSettings(out []byte, n name) (*Target, []string, error) {
 			t.PasswordAuth = isYes(value)
 		case "kbdinteractiveauthentication", "challengeresponseauthentication":
 			t.KbdAuth = isYes(value)
+		case "gssapiauthentication":
+			t.GSSAPIAuth = isYes(value)
+		case "pkcs11provider":
+			t.PKCS11Provider = unlessNone(value)
+		case "usekeychain":
+			t.UseKeychain = isYes(value)
+		case "addkeystoagent":
+			t.AddKeysToAgent = unlessNo(value)
+		case "controlpath":
+			t.ControlPath = unlessNone(value)
 		case "preferredauthentications":
 			t.PreferredAuths = strings.Split(value, ",")
 		}
@@ -66,6 +77,24 @@ func isYes(s string) bool { return s == "yes" || s == "true" || s == "on" }
 
 func unlessNone(s string) string {
 	if s == "none" {
+		return ""
+	}
+	return s
+}
+
+var ourStdio = regexp.MustCompile(`(?:^|[/\\\s"'])nbremote(?:\.exe)?["']?\s+stdio\s`)
+
+// unlessOurs leaves out a ProxyCommand that would ask us for the way: this is
+// where it is found.
+func unlessOurs(s string) string {
+	if ourStdio.MatchString(s) {
+		return ""
+	}
+	return s
+}
+
+func unlessNo(s string) string {
+	if s == "no" || s == "false" {
 		return ""
 	}
 	return s

@@ -72,6 +72,7 @@ func startSSHD(t *testing.T, port int, hostKeys []string, lines ...string) *sshd
 		"ListenAddress 127.0.0.1:" + strconv.Itoa(port), "PidFile none", "StrictModes no", "UsePAM no", "LogLevel VERBOSE",
 		"AuthorizedKeysFile " + filepath.Join(s.dir, "authorized_keys"), "PermitRootLogin yes", "MaxStartups 100",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no",
+		"SetEnv HOME=" + s.dir, // what the shell's own files do is not tested here
 	}
 	for _, key := range hostKeys {
 		conf = append(conf, "HostKey "+key)

@@ -36,6 +36,17 @@ type Target struct {
 	PasswordAuth          bool     `json:"password_auth"`
 	KbdAuth               bool     `json:"kbd_auth"`
 	PreferredAuths        []string `json:"preferred_auths,omitempty"` // nil is OpenSSH's order
+	GSSAPIAuth            bool     `json:"gssapi_auth,omitempty"`
+	PKCS11Provider        string   `json:"pkcs11_provider,omitempty"`
+	UseKeychain           bool     `json:"use_keychain,omitempty"`      // macOS
+	AddKeysToAgent        string   `json:"add_keys_to_agent,omitempty"` // as ssh -G says it; "" is no
+	ControlPath           string   `json:"control_path,omitempty"`      // of a master that the user may have running
+	// Engine is auto, native or openssh; "" is auto.
+	Engine string `json:"engine,omitempty"`
+	// SSHName is the name that ssh was asked about, and SSH the program; "" is
+	// Host, and ssh on PATH.
+	SSHName string `json:"ssh_name,omitempty"`
+	SSH     string `json:"ssh,omitempty"`
 	// ConfigFile is the ssh_config that was asked, for messages and
 	// suggestions; "" is the user's own.
 	ConfigFile string `json:"config_file,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // watched is the byte stream under a connection. It knows how far the greeting
@@ -20,7 +21,17 @@ type watched struct {
 	mu    sync.Mutex
 	err   error
 	lines []byte // what came before the version line, bounded
+
+	writing sync.Mutex
+	first   []byte // of a packet whose rest comes
+	due     *time.Timer
+	late    error // of a write that nobody waited for
 }
+
+const (
+	firstSize = 4096 // of a packet's pieces: the buffer of x/crypto's writer
+	firstWait = time.Millisecond
+)
 
 func watch(conn net.Conn) *watched { return &watched{Conn: conn} }
 
@@ -36,6 +47,44 @@ func (w *watched) Read(b []byte) (int, error) {
 		w.fail(err)
 	}
 	return n, err
+}
+
+// Write joins the two pieces in which x/crypto writes a packet of more than 4
+// KiB: each costs a call, a segment and a waking of the host.
+func (w *watched) Write(b []byte) (int, error) {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	switch {
+	case w.late != nil:
+		return 0, w.late
+	case len(w.first) > 0:
+		w.due.Stop()
+		pieces := net.Buffers{w.first, b}
+		w.first = w.first[:0]
+		if _, err := pieces.WriteTo(w.Conn); err != nil {
+			return 0, err
+		}
+		return len(b), nil
+	case len(b) != firstSize:
+		return w.Conn.Write(b)
+	}
+	w.first = append(w.first, b...)
+	if w.due == nil {
+		w.due = time.AfterFunc(firstWait, w.alone)
+	} else {
+		w.due.Reset(firstWait)
+	}
+	return len(b), nil
+}
+
+// alone writes what was a whole packet after all.
+func (w *watched) alone() {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if len(w.first) > 0 {
+		_, w.late = w.Conn.Write(w.first)
+		w.first = w.first[:0]
+	}
 }
 
 // listen looks for the end of the version line; RFC 4253 section 4.2 allows

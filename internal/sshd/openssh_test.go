@@ -11,17 +11,13 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"nbremote/test/lab"
 )
 
 // OpenSSH's own client is the judge of whether this is a server.
 func TestOpenSSHClient(t *testing.T) {
-	program, err := exec.LookPath("ssh")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs ssh")
-		}
-		t.Skip("needs ssh")
-	}
+	lab.Needs(t, "ssh")
 	key, file, err := NewKey()
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +44,7 @@ func TestOpenSSHClient(t *testing.T) {
 	} {
 		args := append([]string{"-F", "none", "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no",
 			"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "IdentityAgent=none", "-i", identity, "-p", port}, c.args...)
-		cmd := exec.CommandContext(t.Context(), program, args...)
+		cmd := exec.CommandContext(t.Context(), "ssh", args...)
 		cmd.Stdin = strings.NewReader(c.in)
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), c.out) {
 			t.Errorf("%s: %q, %v", c.name, out, err)

@@ -1,0 +1,27 @@
+// Package environ is how Python environments are found on a host: text for
+// scripts of other packages, which put it behind remote.Prelude. What an
+// environment is good for is theirs to see.
+package environ
+
+import _ "embed"
+
+// Lib defines these sh functions. None starts Python, reads an rc file or
+// prints. CALL is the name of a function, called with KIND NAME PREFIX for
+// each candidate: whether anything is there it sees for itself. ENV_HOME must
+// be set to the home.
+//
+//	env_base PATH                    set ENV_BASE to its last part
+//	env_real PREFIX                  set ENV_REAL to where it is, and ENV_OLD if that stands in ENV_SEEN; status 1: no such directory
+//	env_seen                         put ENV_REAL into ENV_SEEN
+//	env_in CALL KIND NAME FOLDER     each directory in a folder; NAME goes before its own
+//	env_project CALL DIR             .venv, venv and env, kind project; ~/.venv is none
+//	env_kind DIR PREFIX              set ENV_KIND to what keeps a project's environment: uv, poetry, pixi or venv
+//	env_roots CALL                   each conda root, as the only argument
+//	env_condas CALL                  conda roots, named "conda base", and environments
+//	env_venvs CALL                   those in the folders where they are kept
+//	env_pyenv CALL NAME              what pyenv has; NAME goes before its own
+//
+// ENV_CUT is 1 after a folder had more than 1000 directories.
+//
+//go:embed environ.sh
+var Lib string
