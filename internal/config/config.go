@@ -9,22 +9,26 @@ import (
 	"path/filepath"
 )
 
-// Config is what config.toml says. The zero value is an empty file.
+// Config is what config.toml says. The zero value is an empty file. What has
+// the tag key is a key of the file; the other tags are for docs/config.md.
 type Config struct {
-	DefaultHost string
-	Hosts       map[string]Host
-	Path        string // of the file, also when there is none; "" = no home directory either
+	DefaultHost string          `key:"default_host" type:"text" default:"none" range:"HOST, HOST/NAME or HOST:DIR, as commands take it" example:"default_host = \"gpu1\"" doc:"the host meant where none is named, none was used in this directory and not just one is open"`
+	NoNotices   bool            `key:"notify" type:"true or false" default:"true" range:"" example:"notify = false" doc:"desktop notices: the line has been down for 30 s with a page waiting, is back, needs a sign-in. From the next time a line is opened"`
+	Hosts       map[string]Host // [hosts.NAME]
+	Path        string          // of the file, also when there is none; "" = no home directory either
 
 	document *document // what Settings comes from; nil = no file
 }
 
 // Host is one [hosts.NAME]. Empty fields were not given.
 type Host struct {
-	SSH    string   // user@host:port of a machine that is not in ~/.ssh/config
-	Via    []string // gateways instead of ssh_config's ProxyJump
-	Dir    string   // directory of the session
-	Env    string   // Python environment: a name or a path
-	Setenv map[string]string
+	SSH      string            `key:"ssh" type:"text" default:"NAME itself" range:"user@host:port, each part but host optional" example:"ssh = \"me@10.0.3.7:2222\"" doc:"a machine that is not in ~/.ssh/config"`
+	Via      []string          `key:"via" type:"list of texts" default:"ssh_config's ProxyJump" range:"HOST each, the first one reached first" example:"via = [\"bastion\"]" doc:"gateways, instead of ssh_config's"`
+	Dir      string            `key:"dir" type:"text" default:"the home" range:"a directory there, absolute or from the home" example:"dir = \"~/projects\"" doc:"the directory of the session where the command names neither directory nor session"`
+	Env      string            `key:"env" type:"text" default:"the first Jupyter found" range:"the name of a conda or virtual environment, or its path" example:"env = \"ds\"" doc:"the Python environment that has Jupyter; --env of a command wins"`
+	Setenv   map[string]string `key:"setenv" type:"table of texts" default:"none" range:"names as a shell takes them" example:"setenv = { OMP_NUM_THREADS = \"8\" }" doc:"environment variables of a Jupyter that is started; --setenv of a command adds to them"`
+	Engine   string            `key:"engine" type:"text" default:"auto" range:"auto, native or openssh" example:"engine = \"openssh\"" doc:"who signs in, to this host or gateway: see signing-in.md"`
+	Hardened bool              `key:"hardened" type:"true or false" default:"false" range:"" example:"hardened = true" doc:"kernels on sockets, not on ports that others of the host can connect to; some kernels know ports alone: see security.md"`
 }
 
 // Setting is one value of the file and where it stands, as file:line.

@@ -83,6 +83,16 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestLoad_Notify(t *testing.T) {
+	path := home(t)
+	for text, none := range map[string]bool{"notify = false": true, "notify = true": false, "": false} {
+		put(t, path, text)
+		if c, err := Load(); err != nil || c.NoNotices != none {
+			t.Errorf("%q: %+v, %v", text, c, err)
+		}
+	}
+}
+
 func TestLoad_None(t *testing.T) {
 	path := home(t)
 	c, err := Load()
@@ -102,18 +112,20 @@ func TestLoad_Wrong(t *testing.T) {
 		{"[host.a]\ndir = 'x'", `:1: no key "host" at the top level`, "[hosts.NAME]"},
 		{"[hosts.a]\n\ndirr = 'x'", `:3: no key "dirr" in [hosts.a]`, "dir = …"},
 		{"[hosts.a]\nset_env = {}", `:2: no key "set_env" in [hosts.a]`, "setenv = …"},
-		{"[hosts.a]\ngateways = ['x']", `:2: no key "gateways" in [hosts.a]`, "the keys here are: ssh, via, dir, env, setenv"},
-		{"hosts.a.zzzzzzz = 'x'", `:1: no key "zzzzzzz" in [hosts.a]`, "the keys here are: ssh, via, dir, env, setenv"},
+		{"[hosts.a]\ngateways = ['x']", `:2: no key "gateways" in [hosts.a]`, "the keys here are: ssh, via, dir, env, setenv, engine, hardened"},
+		{"hosts.a.zzzzzzz = 'x'", `:1: no key "zzzzzzz" in [hosts.a]`, "the keys here are: ssh, via, dir, env, setenv, engine, hardened"},
 		{"dir = 'x'", `:1: no key "dir" at the top level`, "put dir under [hosts.NAME]"},
 		{"[hosts.a]\ndefault_host = 'a'", `:2: no key "default_host" in [hosts.a]`, "put default_host above the first [hosts.NAME]"},
 		{"[hosts.gpu1.example]\ndir = 'x'", `:1: no key "example" in [hosts.gpu1]`, `quote a name with dots: [hosts."gpu1.example"]`},
 		{"[hosts.'a.b'.example]\ndir = 'x'", `:1: no key "example" in [hosts."a.b"]`, `quote a name with dots: [hosts."a.b.example"]`},
-		{"\nnotify = true", ":2: notify is not in this version of nbremote", "leave the line out"},
+		{"\nnotify = 1", ":2: notify must be true or false", "notify = false"},
+		{"notfy = true", ":1: no key \"notfy\" at the top level", "notify = …"},
 		{"notify_after = '5m'", ":1: notify_after is not in this version of nbremote", "leave the line out"},
 		{"[proxies.prod]\nport = 1", ":1: proxies is not in this version of nbremote", "leave it and what stands under it out"},
 		{"[hosts.a]\nforward = ['1']", ":2: forward is not in this version of nbremote", "leave the line out"},
-		{"[hosts.a]\nengine = 'auto'", ":2: engine is not in this version of nbremote", "leave the line out"},
+		{"[hosts.a]\nengine = 'rust'", ":2: hosts.a.engine must be auto, native, openssh", `engine = "auto"`},
 		{"[hosts.a]\nfollow_ports = true\nhardened = true", ":2: follow_ports is not in this version of nbremote", "leave the line out"},
+		{"[hosts.a]\nhardened = 'yes'", ":2: hosts.a.hardened must be true or false", "hardened = true"},
 		{"default_host = 1", ":1: default_host must be text", `default_host = "…"`},
 		{"default_host = \"a\\u001b\"", ":1: default_host has a control character", "leave it out"},
 		{"hosts = 1", ":1: hosts must be a table", "[hosts.NAME]"},

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 func mode(t *testing.T, path string) os.FileMode {
@@ -94,7 +96,7 @@ func foreign(t *testing.T, dir string) {
 	t.Helper()
 	must(t, os.MkdirAll(dir, 0o700))
 	if os.Chown(dir, 12345, 12345) != nil {
-		t.Skip("needs root")
+		lab.Missing(t, "root")
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbremote/test/lab"
 )
 
 func TestL8_ConfigFile(t *testing.T) {
@@ -102,7 +104,7 @@ func TestL8_ForeignConfig(t *testing.T) {
 	path := home(t)
 	put(t, path, "default_host = 'a'")
 	if err := os.Chown(path, 12345, -1); err != nil {
-		t.Skip("needs root")
+		lab.Missing(t, "root")
 	}
 	if _, err := Load(); err == nil || err.Error() != path+": belongs to another user, so it is not read" {
 		t.Error(err)

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"nbremote/test/lab"
 )
 
 // elsewhere runs the calling test once more in a process of its own, whose
@@ -28,10 +30,10 @@ func elsewhere(t *testing.T, why string, attributes *syscall.SysProcAttr, body f
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil && bytes.Contains(out, []byte("--- PASS: "+t.Name())):
-	case len(out) == 0 && os.Getenv("CI") != "true":
-		t.Skip("needs " + why + ": " + err.Error())
+	case len(out) == 0:
+		lab.Missing(t, why+": "+err.Error())
 	case bytes.Contains(out, []byte("--- SKIP: ")):
-		t.Skipf("%s", out)
+		lab.Missing(t, string(out))
 	default:
 		t.Errorf("%v: %s", err, out)
 	}
@@ -50,7 +52,7 @@ func publicDir(t *testing.T) string {
 		must(t, os.Chmod(dir, 0o777))
 		return dir
 	}
-	t.Skip("needs a directory that others can reach")
+	lab.Missing(t, "a directory that others can reach")
 	return ""
 }
 
@@ -90,7 +92,7 @@ func tmpfs(t *testing.T, dir string, flags uintptr, options string) {
 	t.Helper()
 	must(t, os.MkdirAll(dir, 0o700))
 	if err := unix.Mount("tmpfs", dir, "tmpfs", flags, options); err != nil {
-		t.Skip("needs mount: ", err)
+		lab.Missing(t, "mount: "+err.Error())
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 }

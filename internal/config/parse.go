@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -51,6 +52,13 @@ func (d *document) top(key string, p toml.Primitive) (err error) {
 	case "default_host":
 		d.c.DefaultHost, err = d.word(key, p)
 		return err
+	case "notify":
+		wanted := true
+		if err := d.flag(key, p, &wanted); err != nil {
+			return err
+		}
+		d.c.NoNotices = !wanted
+		return nil
 	case "hosts":
 		return d.hosts(p)
 	}
@@ -99,8 +107,12 @@ func (d *document) hostKey(h *Host, name, key string, p toml.Primitive) (err err
 		h.Env, err = d.word(full, p)
 	case "via":
 		h.Via, err = d.words(full, p)
+	case "engine":
+		h.Engine, err = d.oneOf(full, p, "auto", "native", "openssh")
 	case "setenv":
 		h.Setenv, err = d.setenv(full, p)
+	case "hardened":
+		h.Hardened, err = d.yes(full, p)
 	default:
 		err = d.unknown(name, key, p)
 	}
@@ -134,6 +146,28 @@ func (d *document) word(key string, p toml.Primitive) (string, error) {
 	return s, nil
 }
 
+// flag is true or false.
+func (d *document) flag(key string, p toml.Primitive, to *bool) error {
+	var v any
+	if d.md.PrimitiveDecode(p, &v) == nil {
+		if b, ok := v.(bool); ok {
+			*to = b
+			d.note(key, strconv.FormatBool(b), p)
+			return nil
+		}
+	}
+	return d.wrong(p, short(key)+" must be true or false", last(key)+" = false")
+}
+
+// oneOf is one of a few words.
+func (d *document) oneOf(key string, p toml.Primitive, words ...string) (string, error) {
+	s, err := d.word(key, p)
+	if err == nil && !slices.Contains(words, s) {
+		err = d.wrong(p, short(key)+" must be "+strings.Join(words, ", "), fmt.Sprintf("%s = %q", last(key), words[0]))
+	}
+	return s, err
+}
+
 func (d *document) words(key string, p toml.Primitive) ([]string, error) {
 	var list []string
 	if d.md.PrimitiveDecode(p, &list) != nil {
@@ -146,6 +180,14 @@ func (d *document) words(key string, p toml.Primitive) ([]string, error) {
 	}
 	d.note(key, strings.Join(list, ", "), p)
 	return list, nil
+}
+
+func (d *document) yes(key string, p toml.Primitive) (on bool, err error) {
+	if d.md.PrimitiveDecode(p, &on) != nil {
+		return false, d.wrong(p, short(key)+" must be true or false", last(key)+" = true")
+	}
+	d.note(key, strconv.FormatBool(on), p)
+	return on, nil
 }
 
 func (d *document) setenv(key string, p toml.Primitive) (map[string]string, error) {

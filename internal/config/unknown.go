@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -9,10 +10,25 @@ import (
 )
 
 var (
-	topKeys  = []string{"default_host", "hosts"}
-	hostKeys = []string{"ssh", "via", "dir", "env", "setenv"}
-	later    = []string{"notify", "notify_after", "proxies", "forward", "follow_ports", "engine", "hardened"}
+	topKeys  = append(keysOf(Config{}), "hosts")
+	hostKeys = keysOf(Host{})
 )
+
+// later are the keys that were announced and are not here: what each is for.
+var later = map[string]string{
+	"notify_after": "notices about long scripts", "proxies": "proxies into a host's network",
+	"forward": "ports kept up while a host is open", "follow_ports": "ports of your own processes there",
+}
+
+// keysOf are the keys of a table of the file, in the order of the struct.
+func keysOf(table any) (keys []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(table)) {
+		if key := f.Tag.Get("key"); key != "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
 
 // unknown says of a key that is not understood which one was meant. host is
 // the [hosts.NAME] it stands in, "" at the top.
@@ -22,7 +38,7 @@ func (d *document) unknown(host, key string, p toml.Primitive) error {
 		known, where = hostKeys, "in ["+short(toml.Key{"hosts", host}.String())+"]"
 	}
 	_, isTable := d.table(p)
-	if slices.Contains(later, key) {
+	if _, is := later[key]; is {
 		try := "leave the line out"
 		if isTable {
 			try = "leave it and what stands under it out"

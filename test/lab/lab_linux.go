@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,8 @@ type Chain struct {
 	// Passphrase locks the laptop's key.
 	Passphrase string
 	Sshd       string // lines before the others in every sshd_config
+	// Program is the nbremote on the laptop; "" is Binary.
+	Program string
 }
 
 // Jupyter is where `make deps` puts the Python environment with JupyterLab.
@@ -60,7 +63,7 @@ func New(t testing.TB, chain Chain) *Lab {
 	if chain.Hosts == 0 {
 		chain.Hosts = 1
 	}
-	l := &Lab{t: t, chain: chain, key: NewKey(t, chain.Passphrase), Binary: Binary}
+	l := &Lab{t: t, chain: chain, key: NewKey(t, chain.Passphrase), Binary: cmp.Or(chain.Program, Binary)}
 	l.net = newNetwork(t, chain.Gateways+1)
 	l.Laptop = newMachine(t, "laptop")
 	l.net.connect(l.Laptop, 0, 100)

@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -84,6 +85,18 @@ func (l *Lab) KnownHosts() string {
 		b.WriteString(m.KnownHosts(m.Addr))
 	}
 	return b.String()
+}
+
+// Reach has a name of the laptop's ssh_config mean another address, behind
+// which are a machine's host keys.
+func (l *Lab) Reach(name string, addr net.Addr, m *Machine) {
+	l.t.Helper()
+	host, port, err := net.SplitHostPort(addr.String())
+	must(l.t, err, "reach %s", name)
+	config := "Host " + name + "\n  HostName " + host + "\n  Port " + port + "\n  User me\n"
+	l.Laptop.WriteFile(Me, "/home/me/.ssh/config", config+l.Laptop.ReadFile("/home/me/.ssh/config"))
+	known := l.Laptop.ReadFile("/home/me/.ssh/known_hosts")
+	l.Laptop.WriteFile(Me, "/home/me/.ssh/known_hosts", known+m.KnownHosts("["+host+"]:"+port))
 }
 
 // Result is how a command ended.

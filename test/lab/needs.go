@@ -21,6 +21,20 @@ func Needs(t testing.TB, what ...string) {
 	}
 }
 
+// Has tells whether a program is there, for tests of one thing with many
+// programs; in CI it has to be.
+func Has(t testing.TB, program string) bool {
+	t.Helper()
+	_, err := exec.LookPath(program)
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatalf("needs %s", program)
+	}
+	if err != nil {
+		t.Logf("without %s (make deps)", program)
+	}
+	return err == nil
+}
+
 // Missing skips the test for want of something; in CI it fails it.
 func Missing(t testing.TB, what string) {
 	t.Helper()

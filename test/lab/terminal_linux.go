@@ -48,7 +48,33 @@ func (l *Lab) PtyEnv(env []string, args ...string) *Terminal {
 }
 
 // Screen is everything the terminal has shown, control characters included.
-func (x *Terminal) Screen() string { return x.screen.String() }
+func (x *Terminal) Screen() string { return strings.ReplaceAll(x.screen.String(), lastWord, "") }
+
+// lastWord is written to a terminal when its program has ended: what is read
+// before it is all that the program showed. The kernel may echo a typed Ctrl-C
+// after it, or drop it for one, so it is written until it stands last.
+const lastWord = "\x00"
+
+// Wait waits until the program has ended, and the screen shows its last words.
+func (x *Terminal) Wait() Result {
+	x.l.t.Helper()
+	r := x.Job.Wait()
+	x.settle()
+	return r
+}
+
+func (x *Terminal) settle() {
+	x.l.t.Helper()
+	Wait(x.l.t, 10*time.Second, "the last words on the screen", func() bool {
+		if strings.HasSuffix(x.screen.String(), lastWord) {
+			return true
+		}
+		_, err := x.tty.WriteString(lastWord)
+		must(x.l.t, err, "write to the terminal")
+		time.Sleep(10 * time.Millisecond)
+		return false
+	})
+}
 
 // Expect waits until the terminal shows a text after the one that was
 // expected before.
@@ -57,6 +83,9 @@ func (x *Terminal) Expect(text string, limit time.Duration) {
 	end := time.Now().Add(limit)
 	for {
 		ended := x.Ended()
+		if ended {
+			x.settle()
+		}
 		fresh := x.Screen()[x.read:]
 		if at := strings.Index(fresh, text); at >= 0 {
 			x.read += at + len(text)
@@ -82,4 +111,10 @@ func (x *Terminal) Modes() unix.Termios {
 	modes, err := unix.IoctlGetTermios(int(x.tty.Fd()), unix.TCGETS)
 	must(x.l.t, err, "read a terminal's settings")
 	return *modes
+}
+
+// Resize gives the terminal's window another size.
+func (x *Terminal) Resize(rows, cols uint16) {
+	x.l.t.Helper()
+	must(x.l.t, pty.Setsize(x.pty, &pty.Winsize{Rows: rows, Cols: cols}), "size a terminal")
 }
