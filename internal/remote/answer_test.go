@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 const nonce = "00112233445566778899aabbccddeeff"
@@ -145,6 +148,9 @@ func TestFrame_ShellStaysUsable(t *testing.T) {
 			{"exec 3<&-; exec >/dev/null; echo gone", "", 0},
 			{"echo last", "last\n", 0},
 		} {
+			if c.exit == 137 && filepath.Base(shell[0]) == "ksh" {
+				continue // TestFrame_Ksh93HasNoSubshell
+			}
 			if c.exit == 1 && strings.Contains(shell[0], "zsh") {
 				continue // its functions do not obey -e alike; no /bin/sh is zsh
 			}
@@ -157,6 +163,25 @@ func TestFrame_ShellStaysUsable(t *testing.T) {
 		}
 		stdin.Close()
 		cmd.Wait()
+	}
+}
+
+// ksh93 forks no subshell: a script that kills its own shell ends the one that
+// answers, which is an error and no answer. Every other shell goes on.
+func TestFrame_Ksh93HasNoSubshell(t *testing.T) {
+	lab.Needs(t, "ksh")
+	n := NewNonce()
+	cmd := exec.Command("ksh", "-s")
+	cmd.Stdin = strings.NewReader(Frame(n, "kill -9 $(exec sh -c 'echo $PPID')") + Frame(n, "echo next"))
+	out, err := cmd.Output()
+	var killed *exec.ExitError
+	if !errors.As(err, &killed) || killed.ExitCode() != -1 {
+		t.Errorf("ksh ended with %v", err)
+	}
+	a, err := ReadAnswer(bufio.NewReader(bytes.NewReader(out)), n)
+	var none *NoAnswerError
+	if !errors.As(err, &none) || !strings.Contains(err.Error(), "in the middle of a script") {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

@@ -72,6 +72,17 @@ nbr_record() {
 	[ -f "$nbr_r" ] && [ -r "$nbr_r" ] && [ -s "$nbr_r" ]
 }
 
+# For who only looks: the place in the last record, if it is still there.
+nbr_looked() {
+	NBR_RUN= nbr_i=1
+	while :; do
+		nbr_r=$(cat "$NBR_DATA/run/$NBR_HOST.$NBR_BOOT.$nbr_i" 2>/dev/null)
+		[ -n "$nbr_r" ] || return 0
+		! nbr_made "$nbr_r" || NBR_RUN=$nbr_r
+		nbr_i=$((nbr_i + 1))
+	done
+}
+
 nbr_is_recorded() { [ "$(cat "$nbr_r" 2>/dev/null)" = "$NBR_RUN" ]; }
 
 [ -n "${HOME-}" ] && [ -d "$HOME" ] || fail missing "find the home directory: ${HOME:-HOME is not set} does not exist"
@@ -91,7 +102,11 @@ fi
 [ -n "$NBR_BOOT" ] || NBR_BOOT=0
 
 NBR_DATA=$HOME/.local/share/nbremote
-nbr_made "$NBR_DATA" || nbr_err=$(mkdir -p "$HOME/.local/share" 2>&1) || nbr_cannot "$HOME/.local/share" "$nbr_err"
-nbr_need "$NBR_DATA"
-nbr_need "$NBR_DATA/run"
-nbr_recorded
+if [ -n "${NBR_LOOK-}" ]; then
+	nbr_looked
+else
+	nbr_made "$NBR_DATA" || nbr_err=$(mkdir -p "$HOME/.local/share" 2>&1) || nbr_cannot "$HOME/.local/share" "$nbr_err"
+	nbr_need "$NBR_DATA"
+	nbr_need "$NBR_DATA/run"
+	nbr_recorded
+fi

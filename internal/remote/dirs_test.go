@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 const tellDirs = `put data "$NBR_DATA"; put run "$NBR_RUN"; put host "$NBR_HOST"; put uid "$NBR_UID"; put boot "$NBR_BOOT"`
@@ -132,11 +134,9 @@ func shellFile(t *testing.T, text string) string {
 func nobody(t *testing.T, home string) Local {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("needs root")
+		lab.Missing(t, "root")
 	}
-	if _, err := exec.LookPath("setpriv"); err != nil {
-		t.Skip("needs setpriv")
-	}
+	lab.Needs(t, "setpriv")
 	// The folder of the test's folders is closed to others.
 	if err := os.Chmod(filepath.Dir(home), 0o711); err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func TestDirs_FiftyAtOnce(t *testing.T) {
 func mounted(t *testing.T, home, commands string) Local {
 	t.Helper()
 	if os.Getuid() != 0 || exec.Command("unshare", "-m", "true").Run() != nil {
-		t.Skip("needs root and unshare")
+		lab.Missing(t, "root and unshare")
 	}
 	l := account(home)
 	l.Shell = shellFile(t, "exec unshare -m /bin/sh -c '"+commands+"\nexec /bin/sh \"$@\"' sh \"$@\"\n")

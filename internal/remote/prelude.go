@@ -43,6 +43,10 @@ var Basics = Compact(basicsText)
 // ends the script by fail, class missing.
 var Dirs = Compact(dirsText)
 
+// Places is Dirs for a script that only looks: nothing is made, and NBR_RUN is
+// "" where there is no such directory yet.
+var Places = "NBR_LOOK=1\n" + Dirs
+
 // Compact drops the comments and the indentation of shell text that has no
 // lines of data: it crosses the line with every script.
 func Compact(text string) string {

@@ -1,4 +1,4 @@
-NBR_PATH=$PATH NBR_LC=${LC_ALL-} NBR_LC_SET=${LC_ALL+1} NBR_UMASK=$(umask) NBR_T=0
+NBR_PATH=$PATH NBR_LC=${LC_ALL-} NBR_LC_SET=${LC_ALL+1} NBR_UMASK=$(umask) NBR_T=0 NBR_LOOK=
 unset CDPATH TMUX TMUX_PANE
 LC_ALL=C
 PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/opt/homebrew/bin:${HOME-}/.local/bin:${HOME-}/bin

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // nasty names, each of which has ended some program's quoting.
@@ -26,10 +28,13 @@ func shells(t *testing.T) [][]string {
 	t.Helper()
 	var out [][]string
 	for _, name := range []string{"sh", "dash", "bash", "zsh", "busybox", "ksh", "mksh"} {
-		if path, err := exec.LookPath(name); err == nil && name == "busybox" {
-			out = append(out, []string{path, "sh"})
-		} else if err == nil {
-			out = append(out, []string{path})
+		if !lab.Has(t, name) {
+			continue
+		}
+		path, _ := exec.LookPath(name)
+		out = append(out, []string{path})
+		if name == "busybox" {
+			out[len(out)-1] = []string{path, "sh"}
 		}
 	}
 	return out

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 // loginShells maps each login shell to the files it reads before a command
@@ -22,13 +24,8 @@ var loginShells = map[string][]string{
 // login is an account with that shell, as sshd starts it.
 func login(t *testing.T, shell string, rc string) Local {
 	t.Helper()
-	path, err := exec.LookPath(shell)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs " + shell)
-		}
-		t.Skip("needs " + shell)
-	}
+	lab.Needs(t, shell)
+	path, _ := exec.LookPath(shell)
 	home := t.TempDir()
 	for _, name := range loginShells[shell] {
 		file := filepath.Join(home, name)
@@ -78,13 +75,13 @@ func TestR3_LoginShells(t *testing.T) {
 // Shells that run nothing of ours say so, and at once.
 func TestR3_NoShell(t *testing.T) {
 	for _, shell := range []string{"/usr/sbin/nologin", "/bin/false", "/bin/true", "rbash", "cat"} {
-		path, err := exec.LookPath(shell)
-		if err != nil {
+		if !lab.Has(t, shell) {
 			continue
 		}
+		path, _ := exec.LookPath(shell)
 		l := Local{Shell: path}
 		began := time.Now()
-		_, err = run(t, l, "echo hello")
+		_, err := run(t, l, "echo hello")
 		var none *NoAnswerError
 		if !errors.As(err, &none) || none.Class() != "missing" || time.Since(began) > 10*time.Second {
 			t.Errorf("%s: %v after %v", shell, err, time.Since(began))

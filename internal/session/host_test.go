@@ -204,7 +204,7 @@ func without(t *testing.T, programs ...string) string {
 	return dir
 }
 
-func signal(t *testing.T, pid int, s syscall.Signal) {
+func send(t *testing.T, pid int, s syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(pid, s); err != nil {
 		t.Fatal(err)

@@ -246,8 +246,20 @@ session_stop() {
 session_forget() {
 	session_alive "$1" && return 1
 	nbr_close "$1"
-	nbr_read "$S_DIR/run" && case $nbr_v in "$NBR_RUN"/s??????) rm -rf "$nbr_v" ;; esac
+	# What is written there is a place of ours only if it is in the place of ours.
+	[ -n "$NBR_RUN" ] && nbr_read "$S_DIR/run" && case $nbr_v in
+	"$NBR_RUN"/*/*) ;;
+	"$NBR_RUN"/s??????) rm -rf "$nbr_v" ;;
+	esac
 	rm -rf "$S_DIR"
+}
+
+# Has another machine with the same home a place there?
+nbr_others() {
+	for nbr_e in "$NBR_DATA/run"/*; do
+		case ${nbr_e##*/} in "$NBR_HOST".* | '*') ;; *) return 0 ;; esac
+	done
+	return 1
 }
 
 # Takes away what was made for sessions on this machine, when there is none and
@@ -259,6 +271,8 @@ nbr_leave() {
 	for nbr_e in "$NBR_DATA/sessions/$NBR_HOST"/[a-z0-9]*; do [ ! -e "$nbr_e" ] || return; done
 	[ ! -S "$NBR_RUN/tmux.sock" ] || nbr_tmux kill-server
 	rm -rf "$NBR_RUN"/*.lock "$NBR_RUN"/*.lock.by "$NBR_RUN"/s?????? "$NBR_RUN"/tmux.*
+	set -- "$NBR_RUN"/link/*.sock # a relay is there as long as its socket
+	[ -S "$1" ] || { rm -rf "$NBR_RUN/link"; nbr_others || rm -rf "$NBR_DATA/spool"; }
 	rmdir "$NBR_DATA/sessions/$NBR_HOST" "$NBR_DATA/sessions" 2>/dev/null
 	# The record first: who comes meanwhile makes another place. Until they see
 	# that, they may put a lock here.

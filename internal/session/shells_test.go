@@ -15,7 +15,7 @@ import (
 func otherSh(t *testing.T, program, before string) string {
 	t.Helper()
 	if os.Getuid() != 0 || exec.Command("unshare", "-m", "true").Run() != nil {
-		t.Skip("needs root and unshare")
+		missing(t, "root and unshare")
 	}
 	sh, err := filepath.EvalSymlinks("/bin/sh")
 	if err != nil {
@@ -35,7 +35,7 @@ func TestR3_EverySh(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path, err := exec.LookPath(name)
 			if err != nil {
-				t.Skip("needs " + name)
+				missing(t, name)
 			}
 			h := newHost(t)
 			h.Shell = otherSh(t, path, "")
@@ -65,7 +65,7 @@ func TestSession_NoProc(t *testing.T) {
 	h.Env = append(h.Env, "PATH="+bin+":"+os.Getenv("PATH"))
 	h.Shell = shellFile(t, "exec unshare -m /bin/sh -c 'mount -t tmpfs t /proc\nexec /bin/sh \"$@\"' sh \"$@\"\n")
 	if os.Getuid() != 0 || exec.Command("unshare", "-m", "true").Run() != nil {
-		t.Skip("needs root and unshare")
+		missing(t, "root and unshare")
 	}
 	whole(t, h)
 	if got := h.must(`printf %s "$NBR_BOOT"`); got != "0A-BOOT" {

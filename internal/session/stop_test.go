@@ -64,7 +64,7 @@ func TestSession_HalfKilled(t *testing.T) {
 	if wrapper == pid {
 		t.Fatalf("the wrapper is the command: %d", pid)
 	}
-	signal(t, wrapper, syscall.SIGKILL)
+	send(t, wrapper, syscall.SIGKILL)
 	eventually(t, func() bool { return !alive(wrapper) })
 	if i := h.info("half"); !i.Running || i.PID != pid {
 		t.Errorf("%+v", i)
