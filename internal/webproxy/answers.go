@@ -46,13 +46,24 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	navigation := holdOf(r.Context()).navigation
 	switch {
+	case errors.Is(err, errDown) && navigation && p.alive.replaced(r):
+		protect(w.Header())
+		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, errDown):
 		p.downPage(w)
+	case errors.Is(err, errStale):
+		p.polls.answer(w, holdOf(r.Context()).poll)
+	case errors.Is(err, errBehind) && p.later(r, holdOf(r.Context()).whole):
+		protect(w.Header())
+		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, errTurn):
+		comeAgain(w, r, holdOf(r.Context()).turns)
 	case errors.Is(err, errGone) && navigation:
 		p.gonePage(w)
 	case errors.Is(err, errGone):
 		plain(w, http.StatusServiceUnavailable, "Jupyter on "+p.host()+" does not answer: it has ended.")
 	case errors.Is(err, errLate):
+		p.keeper.revive(r)
 		plain(w, http.StatusServiceUnavailable, "The line to "+p.host()+" is down. This was not sent.")
 	case errors.Is(err, errBroken):
 		plain(w, http.StatusServiceUnavailable, "The connection to Jupyter on "+p.host()+" ended before it answered.")

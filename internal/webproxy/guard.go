@@ -8,8 +8,8 @@ import (
 // refusal says why a request is refused, "" if it is not. A name of somebody
 // else that leads to this port (DNS rebinding) shows in Host, a page of
 // somebody else in Origin, also in that of a websocket.
-func (p *Proxy) refusal(r *http.Request) string {
-	if !p.ours(r.Host) {
+func refusal(r *http.Request, port int) string {
+	if !ours(r.Host, port) {
 		return "This port answers to 127.0.0.1 and localhost only."
 	}
 	for _, origin := range r.Header.Values("Origin") {
@@ -21,13 +21,13 @@ func (p *Proxy) refusal(r *http.Request) string {
 }
 
 // ours is an exact list. Browsers leave the port out when it is 80.
-func (p *Proxy) ours(host string) bool {
-	port := ":" + strconv.Itoa(p.Port)
+func ours(host string, port int) bool {
+	end := ":" + strconv.Itoa(port)
 	switch host {
-	case "127.0.0.1" + port, "localhost" + port:
+	case "127.0.0.1" + end, "localhost" + end:
 		return true
 	case "127.0.0.1", "localhost":
-		return p.Port == 80
+		return port == 80
 	}
 	return false
 }

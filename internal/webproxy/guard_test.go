@@ -43,7 +43,7 @@ func TestC1_HostPort80(t *testing.T) {
 		host string
 		ok   bool
 	}{{80, "localhost", true}, {80, "127.0.0.1", true}, {80, "evil.com", false}, {8890, "localhost", false}} {
-		if got := (&Proxy{Port: c.port}).ours(c.host); got != c.ok {
+		if got := ours(c.host, c.port); got != c.ok {
 			t.Errorf("%s at port %d: %v", c.host, c.port, got)
 		}
 	}
@@ -160,5 +160,37 @@ func TestAnswersAreEscaped(t *testing.T) {
 	a.want(t, 503, "nbremote open &#39;&lt;i&gt;&#39;")
 	if strings.Contains(a.body, "<b>") || strings.Contains(a.body, "<i>") || strings.Contains(a.body, "<u>") {
 		t.Error(a.body)
+	}
+}
+
+// A page at two ports is one page, and each port answers to its own name only.
+func TestC1_EachPortToItsOwnName(t *testing.T) {
+	var reached atomic.Int64
+	s := newStage(t, counted(&reached))
+	l, err := Listen(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := strconv.Itoa(s.Port), strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	server := &http.Server{Handler: s.At(l.Addr().(*net.TCPAddr).Port), ReadHeaderTimeout: patient}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	for _, c := range []struct{ at, host, origin string }{
+		{first, second, ""}, {second, first, ""}, {first, first, second}, {second, second, first},
+	} {
+		headers := []string{"Host: 127.0.0.1:" + c.host}
+		if c.origin != "" {
+			headers = append(headers, "Origin: http://127.0.0.1:"+c.origin)
+		}
+		ask(t.Context(), t, "GET", "http://127.0.0.1:"+c.at+"/lab", "", headers...).want(t, 403, "")
+	}
+	if reached.Load() != 0 {
+		t.Errorf("%d requests reached the far server", reached.Load())
+	}
+	ask(t.Context(), t, "GET", "http://127.0.0.1:"+second+"/lab", "").want(t, 200, "host=127.0.0.1:"+second+"\n")
+	once := ask(t.Context(), t, "GET", "http://127.0.0.1:"+second+"/"+s.NewNonce("/lab"), "")
+	once.want(t, http.StatusFound, "")
+	if to := once.Header.Get("Location"); to != "http://127.0.0.1:"+second+"/lab?token=s3cret" {
+		t.Errorf("it leads to %s", to)
 	}
 }

@@ -43,25 +43,50 @@ type hold struct {
 	ctx         context.Context // of the whole request
 	navigation  bool            // a page is waited for: tell how it stands
 	destructive bool
+	old         bool // destructive, and nobody knows since when it was wanted
 	safe        bool // may be sent twice
+	poll        pollKey
+	isPoll      bool // it may be one
+	layout      bool
+	question    bool // of a page of ours, whether there is something else to see
+	fetched     bool // by a script, so that it can be told to come again
+	turns       int  // how often it was
+	free        bool // it takes none of the browser's connections
 	body        *body
+	whole       []byte // the body, if it was taken at once
 	started     time.Time
 
-	mu     sync.Mutex
-	timer  *time.Timer
-	sent   bool // a stream has taken it
-	ended  bool
-	cancel context.CancelCauseFunc // of this attempt
+	mu       sync.Mutex
+	timer    *time.Timer
+	sent     bool // a stream has taken it
+	answered bool // there is an answer, which may still be coming
+	counted  bool // among those that wait
+	ended    bool
+	attempts context.Context         // of what is tried now
+	cancel   context.CancelCauseFunc // of that
 }
 
+// hold takes in a request; nil: the browser has given it up.
 func (p *Proxy) hold(ctx context.Context, cancel func(), r *http.Request) *hold {
 	h := &hold{
-		proxy: p, ctx: ctx, started: time.Now(),
+		proxy: p, ctx: ctx, started: time.Now(), turns: turns(r), layout: isLayout(r), free: isWebsocket(r),
 		navigation:  isNavigation(r),
 		destructive: isDestructive(r),
 		safe:        r.ContentLength == 0 && (r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS"),
 	}
-	if r.ContentLength != 0 {
+	h.old = h.destructive && p.up() && p.crowd.old()
+	h.question = r.Method == http.MethodHead && r.Header.Get("Sec-Fetch-Dest") == "empty"
+	h.fetched = canTurn(r, h.turns)
+	h.poll, h.isPoll = keyOf(r)
+	switch {
+	case h.layout:
+		var err error
+		if h.whole, err = readWhole(r); err != nil {
+			return nil
+		}
+		h.safe = true
+		p.behind.forget(layoutKey(r))
+	case r.ContentLength != 0:
 		h.body = newBody(r.Body, cancel)
 		r.Body = h.body
 	}
@@ -75,6 +100,7 @@ func (h *hold) end(w http.ResponseWriter) {
 	h.mu.Lock()
 	h.ended = true
 	h.timer.Stop()
+	h.uncount()
 	if h.cancel != nil {
 		h.cancel(nil)
 	}
@@ -89,22 +115,61 @@ func (h *hold) look() {
 	up := h.proxy.up()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.sent || h.ended {
+	if h.answered || h.ended {
 		return
 	}
 	waited := time.Since(h.started)
-	if h.body != nil && (!up || waited >= spoolAfter) {
+	if h.body != nil && !h.sent && (!up || waited >= spoolAfter) {
 		h.body.spool()
 	}
-	if h.cancel != nil {
-		switch {
-		case h.navigation && !up:
-			h.cancel(errDown)
-		case h.destructive && waited >= h.proxy.patience():
-			h.cancel(errLate)
-		}
+	if !up && !h.free && !h.navigation {
+		h.count()
 	}
-	h.timer.Reset(lookEvery)
+	if why := h.why(up, waited); why != nil && h.cancel != nil {
+		h.uncount()
+		h.cancel(why)
+	}
+	if h.timer != nil {
+		h.timer.Reset(lookEvery)
+	}
+}
+
+// why is why a request waits no longer, nil: it waits on. h.mu is held.
+func (h *hold) why(up bool, waited time.Duration) error {
+	crowd := &h.proxy.crowd
+	switch {
+	case h.navigation && !up: // sent or not: it would replace the page at the mend
+		return errDown
+	case h.destructive && !h.sent && waited >= h.proxy.patience():
+		return errLate
+	case up || !h.counted || crowd.count() <= heldAtMost:
+		return nil
+	case h.isPoll && h.proxy.polls.has(h.poll):
+		return errStale
+	case h.layout:
+		return errBehind
+	case h.question:
+		return errDown
+	case crowd.turn(h):
+		return errTurn
+	}
+	return nil
+}
+
+// count puts a request among those that wait. h.mu is held.
+func (h *hold) count() {
+	if !h.counted {
+		h.counted = true
+		h.proxy.crowd.add(h)
+	}
+	h.proxy.crowd.look(h, h.fetched && (h.safe || !h.sent))
+}
+
+func (h *hold) uncount() {
+	if h.counted {
+		h.counted = false
+		h.proxy.crowd.remove(h)
+	}
 }
 
 func (p *Proxy) patience() time.Duration {
@@ -121,15 +186,23 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	h := holdOf(req.Context())
 	ctx := h.attempt(req.Context())
 	for failures := 0; ; {
-		if h.destructive && !t.proxy.up() {
-			if err := h.pause(ctx, lookEvery); err != nil {
+		if h.old {
+			return nil, errLate
+		}
+		if h.destructive {
+			if err := h.prove(ctx); err != nil {
 				return nil, err
 			}
-			continue
+		} else if err := h.pause(ctx, 0); err != nil {
+			return nil, err
 		}
 		resp, err := t.proxy.transport.RoundTrip(h.request(ctx, req))
-		if err == nil {
+		if err == nil && h.answer() {
 			return resp, nil
+		}
+		if err == nil { // given up just now
+			resp.Body.Close()
+			return nil, context.Cause(ctx)
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -157,6 +230,7 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 func (h *hold) attempt(ctx context.Context) context.Context {
 	h.mu.Lock()
 	ctx, h.cancel = context.WithCancelCause(ctx)
+	h.attempts = ctx
 	h.mu.Unlock()
 	if !h.proxy.up() {
 		h.look()
@@ -170,7 +244,10 @@ func (h *hold) request(ctx context.Context, req *http.Request) *http.Request {
 		GetConn: func(string) { h.take(false) },
 		GotConn: func(httptrace.GotConnInfo) { h.take(true) },
 	}))
-	if req.Body != nil && h.body != nil {
+	switch {
+	case h.whole != nil:
+		req.Body = again(h.whole)
+	case req.Body != nil && h.body != nil:
 		req.Body = io.NopCloser(h.body)
 	}
 	return req
@@ -181,9 +258,6 @@ func (h *hold) take(sent bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sent = sent
-	if !sent && !h.ended {
-		h.timer.Reset(lookEvery)
-	}
 }
 
 func (h *hold) wasSent() bool {
@@ -192,8 +266,34 @@ func (h *hold) wasSent() bool {
 	return h.sent
 }
 
-// pause waits at least for d, and on for as long as the line is down.
+// answer notes that there is an answer; false: it was given up just before.
+func (h *hold) answer() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answered = true
+	h.uncount()
+	return h.attempts.Err() == nil
+}
+
+// prove waits until the line is known to live now. What is sent into a line
+// that has died, and is not yet known to have, would be done at the mend.
+func (h *hold) prove(ctx context.Context) error {
+	for {
+		if h.proxy.up() && (h.proxy.Prove == nil || h.proxy.Prove(ctx) == nil) {
+			return nil
+		}
+		if err := h.pause(ctx, lookEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits at least for d, and on for as long as the line is down. What is
+// given to a stream then would be done at the mend, given up or not.
 func (h *hold) pause(ctx context.Context, d time.Duration) error {
+	if d == 0 && h.proxy.up() {
+		return nil
+	}
 	tick := time.NewTimer(d)
 	defer tick.Stop()
 	for {

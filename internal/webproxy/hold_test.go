@@ -108,7 +108,7 @@ func TestGivenUpInTheBodyIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.WriteString(c, "PUT /a HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.base, "http://")+"\r\nContent-Length: 100\r\n\r\nhalf")
-	eventually(t, "it waits", func() bool { return s.line.dialsWaiting() == 1 })
+	eventually(t, "it waits", func() bool { return s.crowd.count() == 1 })
 	c.Close()
 	eventually(t, "it is dropped", func() bool { return s.served.Load() == 0 && s.line.dialsWaiting() == 0 })
 	noneLeft(t, before)

@@ -26,10 +26,20 @@ func (e *TakenError) Class() string { return "other" }
 // tells whose a connection is, those of other users are closed unanswered.
 // A port that is taken is a *TakenError.
 func Listen(port int) (net.Listener, error) {
+	l, err := Try(port)
+	if taken, ok := err.(*TakenError); ok {
+		taken.By = listenerOf(port)
+	}
+	return l, err
+}
+
+// Try is Listen for whoever comes again and again: who has the port is not
+// looked up, which takes a walk through all processes.
+func Try(port int) (net.Listener, error) {
 	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		if isTaken(err) {
-			return nil, &TakenError{Port: port, By: listenerOf(port)}
+			return nil, &TakenError{Port: port}
 		}
 		return nil, fmt.Errorf("listen on 127.0.0.1:%d: %w", port, err)
 	}

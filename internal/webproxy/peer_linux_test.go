@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // asUser sends a request by a process of another user, with bash alone.
@@ -18,7 +20,7 @@ func asUser(t *testing.T, uid uint32, s *stage, path string) string {
 	t.Helper()
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("needs bash")
+		lab.Missing(t, "bash")
 	}
 	cmd := exec.CommandContext(t.Context(), bash, "-c", fmt.Sprintf(
 		`exec 3<>/dev/tcp/127.0.0.1/%[1]d && printf 'GET %[2]s HTTP/1.1\r\nHost: 127.0.0.1:%[1]d\r\nConnection: close\r\n\r\n' >&3; cat <&3`,
@@ -31,7 +33,7 @@ func asUser(t *testing.T, uid uint32, s *stage, path string) string {
 
 func TestB1_OtherUsers(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root, to be another user")
+		lab.Missing(t, "root, to be another user")
 	}
 	var reached atomic.Int64
 	s := newStage(t, counted(&reached))
@@ -73,7 +75,7 @@ func TestB1_PeerOfMappedSocket(t *testing.T) {
 	for _, network := range []string{"tcp4", "mapped"} {
 		c, err := dialFrom(network, l.Addr().(*net.TCPAddr).Port)
 		if err != nil {
-			t.Skip("no IPv6 sockets: ", err)
+			lab.Missing(t, "IPv6 sockets: "+err.Error())
 		}
 		in, err := l.Accept()
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,19 +50,22 @@ func (j *judge) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// mostMemory watches the heap until stop is called.
+// mostMemory watches how much more of the heap is in use until stop is called.
+// What nobody needs any more is not counted: when that goes is a matter of how
+// busy the machine is. What a holder takes in all is measured by the bench.
 func mostMemory() (stop func() uint64) {
+	before := live()
 	done, most := make(chan struct{}), make(chan uint64)
 	go func() {
 		var top uint64
-		tick := time.NewTicker(20 * time.Millisecond)
+		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			top = max(top, m.HeapInuse)
 			select {
 			case <-tick.C:
+				if now := live(); now > before {
+					top = max(top, now-before)
+				}
 			case <-done:
 				most <- top
 				return
@@ -69,6 +73,14 @@ func mostMemory() (stop func() uint64) {
 		}
 	}()
 	return func() uint64 { close(done); return <-most }
+}
+
+// live is how many bytes of the heap are in use.
+func live() uint64 {
+	runtime.GC() // what is there after it began still counts: twice would not help
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(heap)
+	return heap[0].Value.Uint64()
 }
 
 // hugeSize is more than 32 bits count.
@@ -104,9 +116,9 @@ func TestL12_HugeUpload(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		top := memory()
-		t.Logf("%d MiB in %v, heap at most %d MiB", size>>20, time.Since(started), top>>20)
-		if top > 64<<20 {
-			t.Errorf("the heap grew to %d MiB", top>>20)
+		t.Logf("%d MiB in %v, heap grew by at most %d MiB", size>>20, time.Since(started), top>>20)
+		if top > 32<<20 {
+			t.Errorf("the heap grew by %d MiB", top>>20)
 		}
 		if size > 1<<30 {
 			size = 64 << 20 // chunked: once is enough of the huge one
@@ -137,8 +149,8 @@ func TestHugeDownload(t *testing.T) {
 		if n != size || j.wrong || err != nil {
 			t.Errorf("%s: %d bytes, wrong %v, %v", path, n, j.wrong, err)
 		}
-		if top := memory(); top > 64<<20 {
-			t.Errorf("%s: the heap grew to %d MiB", path, top>>20)
+		if top := memory(); top > 32<<20 {
+			t.Errorf("%s: the heap grew by %d MiB", path, top>>20)
 		}
 	}
 }
@@ -296,7 +308,7 @@ func TestExpectContinue(t *testing.T) {
 		}
 		c := asked(t, func() answer { return ask(t.Context(), t, "PUT", s.base+"/x", "the body", "Expect: 100-continue") })
 		if down {
-			eventually(t, "it waits", func() bool { return s.line.dialsWaiting() == 1 })
+			eventually(t, "it waits", func() bool { return s.crowd.count() == 1 })
 			s.line.mend()
 		}
 		a := <-c

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,22 +27,34 @@ const (
 // Proxy is the http.Handler of one page. Set its fields before it serves; the
 // functions are called from many goroutines.
 type Proxy struct {
-	Port int // that the browser connects to
+	Port int // that the browser connects to; At is for more than one
 
 	// Dial reaches the far server. It may wait for the line as long as ctx
 	// allows. Connections should have CloseWrite.
 	Dial func(ctx context.Context) (net.Conn, error)
 
+	// DialKernel is Dial for the websockets of kernels, whose server must never
+	// be kept from writing; nil = Dial.
+	DialKernel func(ctx context.Context) (net.Conn, error)
+
+	Store   *Store     // for what is kept of kernels while pages are away, nil = one of its own
+	Dropped func(Drop) // is told what of that no page will get, nil = nobody is
+
 	Up    func() bool      // is the line up? nil = always
 	Since func() time.Time // when it went down, nil = when we first saw it
 	Token func() string    // of the far server, nil or "" = none is needed
+
+	// Prove returns once something has come from the host that was asked for
+	// after the call: what it was sent before would have arrived. It waits for
+	// as long as ctx allows. nil = Up is proof enough.
+	Prove func(ctx context.Context) error
 
 	Host     string        // its name in what a person reads, "" = the host
 	Command  string        // what opens the page again, "" = nbremote open
 	Patience time.Duration // how long what destroys waits for the line, 0 = 15 s
 
 	ready     sync.Once
-	transport *http.Transport
+	transport transports
 	reverse   *httputil.ReverseProxy
 	lingering time.Duration // 0 = linger
 	ctx       context.Context
@@ -51,6 +62,15 @@ type Proxy struct {
 
 	nonces nonces
 	tabs   tabs
+	alive  alive
+	polls  polls
+	crowd  crowd
+	behind behind
+	keeper keeper
+
+	keepFor time.Duration // 0 = keepFor
+
+	testOnlyUnkept bool // websockets of kernels pass as all others do
 
 	mu        sync.Mutex
 	downSince time.Time // zero while up
@@ -60,31 +80,40 @@ type Proxy struct {
 func (p *Proxy) prepare() {
 	p.ready.Do(func() {
 		p.ctx, p.end = context.WithCancel(context.Background())
-		p.transport = &http.Transport{
-			Proxy:               nil, // a proxy from the environment must never see the token
-			DialContext:         p.dial,
-			DisableCompression:  true,
-			MaxIdleConns:        idleStreams,
-			MaxIdleConnsPerHost: idleStreams,
-			IdleConnTimeout:     idle,
-			ReadBufferSize:      bufferSize,
-			WriteBufferSize:     bufferSize,
+		p.keeper.proxy = p
+		if p.Store == nil {
+			p.Store = &Store{}
 		}
+		p.transport = p.newTransports()
 		p.reverse = &httputil.ReverseProxy{
 			Rewrite:       p.rewrite,
 			Transport:     roundTripper{p},
 			FlushInterval: -1,
-			BufferPool:    buffers{},
-			ErrorLog:      log.New(io.Discard, "", 0),
-			ErrorHandler:  p.failed,
+			ModifyResponse: func(resp *http.Response) error {
+				if h := holdOf(resp.Request.Context()); h.isPoll {
+					p.polls.keep(resp, h.poll)
+				}
+				return nil
+			},
+			BufferPool:   buffers{},
+			ErrorLog:     log.New(io.Discard, "", 0),
+			ErrorHandler: p.failed,
 		}
 	})
 }
 
 // ServeHTTP passes a request of the page on.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.serve(w, r, p.Port) }
+
+// At is the same page at one more port. Each port answers to its own name only;
+// an address that is good once is good at any of them.
+func (p *Proxy) At(port int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, port) })
+}
+
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, port int) {
 	p.prepare()
-	if why := p.refusal(r); why != "" {
+	if why := refusal(r, port); why != "" {
 		plain(w, http.StatusForbidden, why)
 		return
 	}
@@ -96,12 +125,24 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.redeem(w, r)
 		return
 	}
+	p.alive.hear(r)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
 	h := p.hold(ctx, cancel, r)
+	if h == nil {
+		return
+	}
 	defer h.end(w)
 	r = r.WithContext(context.WithValue(ctx, holdKey{}, h))
+	if isWebsocket(r) {
+		p.alive.add(1)
+		defer p.alive.add(-1)
+	}
+	if kernel, session, ok := keepable(r); ok && !p.testOnlyUnkept {
+		p.keep(w, r, kernel, session)
+		return
+	}
 	if isWebsocket(r) {
 		s := &handshake{ResponseWriter: w, proxy: p, path: r.URL.Path, cancel: cancel}
 		defer s.done()
@@ -115,15 +156,17 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) Close() {
 	p.prepare()
 	p.end()
+	p.keeper.close()
 	p.transport.CloseIdleConnections()
 }
 
 // rewrite changes nothing but the next hop: Host stays, so that Jupyter's own
 // check of it counts, and the query stays as it was written.
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
-	r.Out.URL.Scheme, r.Out.URL.Host = "http", "127.0.0.1:"+strconv.Itoa(p.Port)
+	r.Out.URL.Scheme, r.Out.URL.Host = "http", "127.0.0.1" // Dial knows where to
 	r.Out.Host = r.In.Host
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
+	ownCookies(r.Out.Header, r.In.Host)
 }
 
 // dial ends with the request it is for: http.Transport alone would wait on,
@@ -134,6 +177,9 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(h.ctx, cancel)()
+	}
+	if isForKernel(ctx) && p.DialKernel != nil {
+		return p.DialKernel(ctx)
 	}
 	return p.Dial(ctx)
 }

@@ -83,6 +83,13 @@ func (l *line) cut() {
 	l.conns = map[net.Conn]bool{}
 }
 
+// hush is a cut that ends no connection.
+func (l *line) hush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = true
+}
+
 func (l *line) mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
