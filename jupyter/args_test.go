@@ -37,11 +37,3 @@ func TestArgumentsThatAreFine(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestA3_EnvironmentNames(t *testing.T) {
-	for name, want := range map[string]bool{"A": true, "_x1": true, "OMP_NUM_THREADS": true, "": false, "1A": false, "A-B": false, "A B": false, "A;B": false, "Ä": false} {
-		if envName(name) != want {
-			t.Errorf("%q", name)
-		}
-	}
-}

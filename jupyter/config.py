@@ -2,26 +2,34 @@
 # user's own configuration, and keeps what guards this server: its token,
 # where it listens, and who may talk to it. Whoever cannot read it must not
 # start: SystemExit is what Jupyter does not swallow.
+import hashlib
+import hmac
 import logging
 import os
 import sys
 
 
-def _silence(token):
+def _silence(*secrets):
     # Jupyter leaves the token out of most of what it logs, tornado does not:
-    # an address with ?token= that is not found is logged in full.
+    # an address with ?token= that is not found is logged in full. With --debug
+    # all settings are.
     make, formatter = logging.getLogRecordFactory(), logging.Formatter()
+
+    def clean(text):
+        for secret in secrets:
+            text = text.replace(secret, "[secret]")
+        return text
 
     def record(*args, **kwargs):
         r = make(*args, **kwargs)
         try:
             text = r.getMessage()
-            if token in text:
-                r.msg, r.args = text.replace(token, "[secret]"), ()
+            if clean(text) != text:
+                r.msg, r.args = clean(text), ()
             if r.exc_info:
                 text = formatter.formatException(r.exc_info)
-                if token in text:
-                    r.exc_text = text.replace(token, "[secret]")
+                if clean(text) != text:
+                    r.exc_text = clean(text)
         except Exception:
             pass  # the record's own maker will say what is wrong with it
         return r
@@ -34,10 +42,14 @@ def _guard(c, env):
         token = f.read().strip()
     if len(token) < 16:
         raise ValueError("the token file is too short")
-    _silence(token)
+    # A browser that has shown the token is let in for as long as the token is
+    # this one, and no longer.
+    cookie = hmac.new(token.encode(), b"cookie", hashlib.sha256).hexdigest()
+    _silence(token, cookie)
     ours = env.pop("NBREMOTE_CONFIG_DIR")
     sock = env.pop("NBREMOTE_SOCK", "")
     port = int(env.pop("NBREMOTE_PORT"))
+    relay = env.pop("NBREMOTE_RELAY", "")
     # What is started in a terminal or a kernel of this server has the
     # configuration of its user, not this one.
     rest = [p for p in env.get("JUPYTER_CONFIG_PATH", "").split(os.pathsep) if p and p != ours]
@@ -54,6 +66,7 @@ def _guard(c, env):
     here = os.getcwd()
     values = {
         "token": token,
+        "cookie_secret": cookie.encode(),
         "password": "",
         "password_required": False,
         "allow_password_change": False,
@@ -80,9 +93,10 @@ def _guard(c, env):
         "root_dir": here,
         "notebook_dir": here,
         "preferred_dir": here,
-        # In milliseconds: where no relay keeps the sockets, a dead page is
-        # noticed before much is written into it.
-        "tornado_settings": {"ws_ping_interval": 2000, "ws_ping_timeout": 6000},
+        # In milliseconds. What a relay keeps is not to be given up because a
+        # page is away; where there is none, a dead page is noticed before much
+        # is written into it.
+        "tornado_settings": {"ws_ping_interval": 0} if relay else {"ws_ping_interval": 2000, "ws_ping_timeout": 6000},
     }
     # With a socket the port must be the default: the two exclude each other.
     if sock and "sock" in traits:

@@ -2,6 +2,7 @@ package jupyter
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,10 @@ func (p *probe) finish() {
 			h.bare = append(h.bare, i)
 		}
 	}
+	has := slices.ContainsFunc(h.Installs, func(i Install) bool { return i.Kind == "project" })
+	if h.Project != nil && (has || !path.IsAbs(h.Project.Python)) {
+		h.Project = nil
+	}
 	sortInstalls(h.Installs, h.Home)
 	for _, s := range p.sessions {
 		if session.Encode(s.Name) != s.enc {
@@ -39,7 +44,6 @@ func (p *probe) finish() {
 	for _, f := range p.foreign {
 		p.addForeign(f)
 	}
-	h.GPUs = parseGPUs(p.gpus, p.apps, p.pids)
 }
 
 // adopt gives the server of a runtime file what its session knows.

@@ -15,20 +15,30 @@ type Host struct {
 	Dir   string // absolute directory for the session
 	File  string // the notebook asked for, relative to Dir, or ""
 
-	Installs []Install // the one to take first
-	Foreign  []*Server // started by hand
-	Sessions []Session // everything of nbremote's on this machine
+	Installs []Install   // the one to take first
+	Project  *ProjectEnv // nil = it has Jupyter itself, or there is none
+	Foreign  []*Server   // started by hand
+	Sessions []Session   // everything of nbremote's on this machine
 
 	Tmux, Python, UV string // paths, "" = not there
 	Linger           bool   // what runs outlives a logout
+	KillsAtLogout    bool   // nothing does
 
-	Memory Memory
-	Disk   Disk // of the home
-	GPUs   []GPU
+	Machine
 
 	bare      []Install // asked for by --env, but without Jupyter
 	ensurePip bool      // python3 can make environments
 	servers   map[string]*Server
+}
+
+// ProjectEnv is the environment of the project in Dir when it has no Jupyter
+// itself: a kernel for another's. There is none in the home.
+type ProjectEnv struct {
+	Name      string // last part of the project's directory
+	Kind      string // uv, poetry, pixi, venv: what keeps it
+	Prefix    string
+	Python    string // path of its interpreter, not resolved
+	IPykernel string // version, "" = not there
 }
 
 // Session is one named thing of nbremote's on the host.
@@ -41,11 +51,24 @@ type Session struct {
 	Exit    int // -1 = not known
 }
 
+// Machine is what a host has left.
+type Machine struct {
+	Memory Memory `json:"memory"`
+	Disk   Disk   `json:"home"`
+	GPUs   []GPU  `json:"gpus,omitempty"`
+}
+
 // Memory of the machine, in bytes; zero when not known.
-type Memory struct{ Total, Available int64 }
+type Memory struct {
+	Total     int64 `json:"total"`
+	Available int64 `json:"available"`
+}
 
 // Disk is the file system of the home, in bytes; zero when not known.
-type Disk struct{ Total, Available int64 }
+type Disk struct {
+	Total     int64 `json:"total"`
+	Available int64 `json:"available"`
+}
 
 // Full is how much of it is taken, in per cent.
 func (d Disk) Full() int {
@@ -57,11 +80,13 @@ func (d Disk) Full() int {
 
 // GPU is one card; memory in MiB.
 type GPU struct {
-	Index         int
-	Name          string
-	Percent       int // busy; -1 = not known
-	Used, Total   int
-	Mine, Foreign bool // processes of this account, of others
+	Index   int    `json:"index"`
+	Name    string `json:"name"`
+	Percent int    `json:"percent"` // busy; -1 = not known
+	Used    int    `json:"used_mib"`
+	Total   int    `json:"total_mib"`
+	Mine    bool   `json:"mine"`    // processes of this account
+	Foreign bool   `json:"foreign"` // of others
 }
 
 // Short writes the home as ~.
@@ -118,6 +143,19 @@ func (h *Host) session(name string) *Session {
 		}
 	}
 	return nil
+}
+
+// Newest is the Jupyter of this account that was started last, or nil; one
+// started by hand only where there is no other.
+func (h *Host) Newest() *Server {
+	var best *Server
+	for _, s := range h.servers {
+		switch {
+		case best == nil, best.Foreign && !s.Foreign, best.Foreign == s.Foreign && s.Started.After(best.Started):
+			best = s
+		}
+	}
+	return best
 }
 
 // baseName is the session's name for a directory.

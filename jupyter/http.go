@@ -28,6 +28,7 @@ type question struct {
 type answer struct {
 	status int
 	body   []byte
+	date   time.Time // of the host's clock, zero = it was not told
 }
 
 // ask sends all questions at once on one connection and reads the answers. It
@@ -95,7 +96,11 @@ func readAnswer(r *bufio.Reader) (answer, error) {
 	if len(body) > bodyLimit {
 		return answer{}, fmt.Errorf("not Jupyter: more than %d bytes", bodyLimit)
 	}
-	return answer{status: resp.StatusCode, body: body}, nil
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		date = time.Time{}
+	}
+	return answer{status: resp.StatusCode, body: body, date: date}, nil
 }
 
 // hostHeader is the name that Jupyter's own check lets pass.

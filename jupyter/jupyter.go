@@ -21,9 +21,11 @@ type Wish struct {
 	Install Install
 	Setenv  []string // KEY=VALUE
 	Args    []string // for Jupyter, given last
-	Token   string   // [0-9A-Za-z_-], at least 16
+	Token   string   // [0-9A-Za-z_-], at least 16; for a session that has none of its own yet
+	Renew   bool     // Token even for a session that has one
 	Owner   string   // login name on this computer
 	TCP     bool     // listen on 127.0.0.1 even where a unix socket would do
+	Relay   bool     // its sockets are kept by a relay on the host: it need not ping them
 
 	StartTimeout time.Duration // 0 = 60 s
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"nbremote/internal/remote"
 )
 
 // holes are security holes of Jupyter that matter behind a forwarded port:
@@ -21,14 +23,34 @@ var holes = []struct{ pkg, mended, name string }{
 // Warning names the known security holes of these versions in one line; "" is
 // none known.
 func (i Install) Warning() string {
+	text, mend := i.Holes()
+	if text == "" {
+		return ""
+	}
+	return text + "; mend: " + mend
+}
+
+// Holes names the known security holes of these versions, and the command on
+// the host that mends them; "" is none known.
+func (i Install) Holes() (text, mend string) {
 	for _, one := range []struct{ pkg, pip, version string }{
 		{"Jupyter Server", "jupyter_server", i.Server}, {"JupyterLab", "jupyterlab", i.Lab}, {"Jupyter Notebook", "notebook", i.Notebook},
 	} {
 		if text := warning(one.pkg, one.version); text != "" {
-			return text + "; mend: " + i.Python + " -m pip install -U " + one.pip
+			return text, word(i.Python) + " -m pip install -U " + one.pip
 		}
 	}
-	return ""
+	return "", ""
+}
+
+// word is a path as a word of the host's shell.
+func word(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("/._-+", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return remote.Quote(path)
+	}
+	return path
 }
 
 // Warning is as Install's, for a server that runs.

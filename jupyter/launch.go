@@ -30,6 +30,9 @@ func (w *Wish) script(port int) (string, error) {
 	if !w.TCP {
 		line(`export NBREMOTE_SOCK="$J_RUN/s"`)
 	}
+	if w.Relay {
+		line(`export NBREMOTE_RELAY=1`)
+	}
 	line(`cd -- %s || { echo %s; exit 66; }`, remote.Quote(w.Dir), remote.Quote("nbremote: cannot enter "+w.Dir))
 	argv := []string{remote.Quote(program), "--no-browser"}
 	for _, arg := range w.Args {

@@ -4,11 +4,14 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
 
+	"nbremote/internal/environ"
 	"nbremote/internal/remote"
 	"nbremote/internal/session"
 )
@@ -16,8 +19,13 @@ import (
 //go:embed common.sh
 var commonText string
 
+//go:embed machine.sh
+var machineText string
+
 //go:embed probe.sh
 var probeText string
+
+var probeLib = remote.Compact(environ.Lib)
 
 // script is our part behind the common ones, with variables set before it.
 func script(text string, values ...string) string {
@@ -30,19 +38,58 @@ func script(text string, values ...string) string {
 	return b.String()
 }
 
+// probeTime is how long a host may take to look around: one that swallows what
+// it is told must not be waited for without end.
+const probeTime = 45 * time.Second
+
 // Probe looks around on the host: one script, one answer, no Python. A path
 // that is not there is a *NotFoundError.
 func Probe(ctx context.Context, r remote.Runner, look Look) (*Host, error) {
-	out, err := r.Run(ctx, script(probeText, "J_PATH", look.Path, "J_ENV", look.Env))
+	ctx, cancel := context.WithTimeoutCause(ctx, probeTime, &MissingError{
+		What: fmt.Sprintf("the host has not answered in %v; perhaps it runs no commands (ForceCommand)", probeTime), Try: "ssh HOST echo hello",
+	})
+	defer cancel()
+	out, err := r.Run(ctx, script(probeLib+machineText+probeText, "J_PATH", look.Path, "J_ENV", look.Env))
 	if err != nil {
 		return nil, err
 	}
 	return parseProbe(out)
 }
 
+// Measure asks what the machine has left, and nothing else.
+func Measure(ctx context.Context, r remote.Runner) (*Machine, error) {
+	out, err := r.Run(ctx, remote.Prelude+remote.Dirs+remote.Compact("J_TENTHS=20\n"+machineText+"j_machine\nput done 1\n"))
+	if err != nil {
+		return nil, err
+	}
+	p, err := readProbe(out)
+	if err != nil {
+		return nil, err
+	}
+	return &p.host.Machine, nil
+}
+
 // parseProbe reads the answer of probe.sh. What the host says of one thing is
 // left out when it makes no sense; the rest counts.
 func parseProbe(out []byte) (*Host, error) {
+	p, err := readProbe(out)
+	if err != nil {
+		return nil, err
+	}
+	if p.missing != "" {
+		return nil, &NotFoundError{Path: p.missing, Reason: p.missingWhy}
+	}
+	if p.host.Dir == "" {
+		return nil, errBrokeOff
+	}
+	p.finish()
+	return p.host, nil
+}
+
+var errBrokeOff = errors.New("read what the host answers: it broke off")
+
+// readProbe reads all fields, up to the last.
+func readProbe(out []byte) (*probe, error) {
 	fields, err := remote.ParseFields(out)
 	if err != nil {
 		return nil, fmt.Errorf("read what the host answers: %w", err)
@@ -51,14 +98,11 @@ func parseProbe(out []byte) (*Host, error) {
 	for _, f := range fields {
 		p.field(f.Name, string(f.Value))
 	}
-	if p.missing != "" {
-		return nil, &NotFoundError{Path: p.missing, Reason: p.missingWhy}
+	if !p.done && p.missing == "" {
+		return nil, errBrokeOff
 	}
-	if !p.done || p.host.Dir == "" {
-		return nil, fmt.Errorf("read what the host answers: it broke off")
-	}
-	p.finish()
-	return p.host, nil
+	p.host.GPUs = parseGPUs(p.gpus, p.apps, p.pids)
+	return p, nil
 }
 
 // probe is an answer as it is read, field by field: a field such as install
@@ -110,6 +154,8 @@ func (p *probe) field(name, value string) {
 		h.UID, _ = strconv.Atoi(value)
 	case "linger":
 		h.Linger = value != ""
+	case "kills":
+		h.KillsAtLogout = true
 	case "python":
 		h.Python = value
 	case "ensurepip":
@@ -136,6 +182,8 @@ func (p *probe) field(name, value string) {
 		p.missingWhy = value
 	case "install", "kind", "name", "programs", "dists", "asked-prefix", "at-python", "on-path":
 		p.install(name, value)
+	case "project", "project-kind", "project-python", "project-dists":
+		p.project(name, value)
 	case "session", "enc", "running", "pid", "started", "ended", "exit", "spec":
 		p.session(name, value)
 	case "session-enc":
@@ -204,6 +252,26 @@ func (p *probe) install(name, value string) {
 		i.versions(value)
 	case "at-python":
 		i.Python = value
+	}
+}
+
+func (p *probe) project(name, value string) {
+	h := p.host
+	if name == "project" && path.IsAbs(value) {
+		h.Project = &ProjectEnv{Name: path.Base(h.Dir), Kind: "venv", Prefix: value}
+	}
+	if h.Project == nil {
+		return
+	}
+	switch name {
+	case "project-kind":
+		h.Project.Kind = value
+	case "project-python":
+		h.Project.Python = value
+	case "project-dists":
+		var i Install
+		i.versions(value)
+		h.Project.IPykernel = i.Kernel
 	}
 }
 

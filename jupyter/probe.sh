@@ -1,35 +1,18 @@
-# What is on this host. J_PATH, J_ENV: what was asked. The slow things run
-# beside the rest, into files; nothing here starts Python.
-
-J_TMP=$NBR_RUN/probe.$$
-trap 'rm -f "$J_TMP".*' EXIT
-# j_beside NAME CMD…: its output into a file; ends with TERM.
-j_beside() {
-	J_B=$J_TMP.$1
-	shift
-	{
-		"$@" >"$J_B" &
-		J_X=$!
-		trap 'kill -KILL "$J_X"; exit' TERM
-		wait "$J_X"
-		: >"$J_B.done"
-	} </dev/null >/dev/null 2>&1 &
-}
-J_SMI=
-if command -v nvidia-smi >/dev/null 2>&1; then
-	j_beside gpu nvidia-smi --query-gpu=index,uuid,name,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits
-	J_SMI=$!
-	j_beside apps nvidia-smi --query-compute-apps=gpu_uuid,pid --format=csv,noheader,nounits
-	J_APPS=$!
-fi
-j_beside disk df -Pk "$HOME"
-J_DF=$!
+# What is on this host; machine.sh stands before it. J_PATH, J_ENV: what was
+# asked. Nothing here starts Python.
 
 J_HOME=$HOME
 cd -- "$HOME" 2>/dev/null && J_HOME=$PWD
 put home "$J_HOME"
 put uid "$NBR_UID"
 put linger "$NBR_LINGER"
+# logind.conf(5): of many settings the last counts, and root is left alone.
+J_KILLS=
+if [ -z "$NBR_LINGER" ] && [ "$NBR_UID" != 0 ] && [ -d /run/systemd/system ]; then
+	J_KILLS=$(cat /etc/systemd/logind.conf /usr/lib/systemd/logind.conf.d/*.conf /run/systemd/logind.conf.d/*.conf /etc/systemd/logind.conf.d/*.conf 2>/dev/null |
+		sed -n 's/^[[:space:]]*KillUserProcesses[[:space:]]*=[[:space:]]*//p' | tail -n 1)
+fi
+case $J_KILLS in [Yy]* | [Tt]* | 1* | [Oo]n*) put kills 1 ;; esac
 put shell "${SHELL-}"
 command -v tmux >/dev/null 2>&1 && put tmux "$(command -v tmux)"
 command -v python3 >/dev/null 2>&1 && {
@@ -66,7 +49,6 @@ fi
 cd / || :
 
 # ---- environments ----
-J_SEEN=:
 J_COUNT=0
 
 j_dists() { # PREFIX: names that carry the versions
@@ -88,129 +70,85 @@ j_programs() { # BIN
 	[ -n "$J_P" ]
 }
 
+j_python() { # PREFIX
+	J_I=$1/bin/python
+	[ -x "$J_I" ] || J_I=${J_I}3
+	[ -x "$J_I" ]
+}
+
 # j_look KIND NAME PREFIX [asked]: an install, once. An environment asked for
 # is told even without Jupyter.
 j_look() {
 	j_programs "$3/bin" || [ -n "${4-}" ] || return 1
-	[ -x "$3/bin/python" ] || [ -x "$3/bin/python3" ] || [ -n "$J_P" ] || return 1
-	cd -P -- "$3" 2>/dev/null || return 1
-	J_REAL=$PWD
-	cd / || :
-	case $J_SEEN in *":$J_REAL:"*)
-		[ -z "${4-}" ] || put asked-prefix "$J_REAL"
-		return 0
-		;;
-	esac
-	[ "$J_COUNT" -lt 64 ] || return 1
-	J_COUNT=$((J_COUNT + 1))
-	J_SEEN=$J_SEEN$J_REAL:
-	j_dists "$3"
-	put install "$J_REAL"
-	put kind "$1"
-	put name "$2"
-	put programs "$J_P"
-	put dists "$J_D"
-	[ -z "${4-}" ] || put asked-prefix "$J_REAL"
-	if [ -x "$3/bin/python" ]; then put at-python "$3/bin/python"; else put at-python "$3/bin/python3"; fi
-}
-
-# j_conda PREFIX: a root and what is below its envs.
-j_conda() {
-	[ -d "$1/conda-meta" ] || return 0
-	if [ -d "$1/condabin" ] || [ -d "$1/envs" ]; then
-		j_look conda "conda base" "$1"
-		for J_E in "$1"/envs/*/; do
-			[ -d "$J_E/conda-meta" ] && j_base "$J_E" && j_look conda "$J_BASE" "${J_E%/}"
-		done
-	else
-		j_base "$1"
-		j_look conda "$J_BASE" "$1"
+	j_python "$3" || [ -n "$J_P" ] || return 1
+	env_real "$3" || return 1
+	if [ -z "$ENV_OLD" ]; then
+		[ "$J_COUNT" -lt 64 ] || return 1
+		J_COUNT=$((J_COUNT + 1))
+		env_seen
+		j_dists "$3"
+		put install "$ENV_REAL"
+		put kind "$1"
+		put name "$2"
+		put programs "$J_P"
+		put dists "$J_D"
+		put at-python "$J_I"
 	fi
+	[ -z "${4-}" ] || put asked-prefix "$ENV_REAL"
 }
 
-j_base() { # PATH: sets J_BASE, its last part
-	J_BASE=${1%/}
-	J_BASE=${J_BASE##*/}
+j_venv() { [ -x "$3/bin/python" ] && [ ! -d "$3/conda-meta" ] && j_look "$@"; }
+
+# A project's environment without Jupyter can still be a kernel.
+j_project() {
+	j_look "$@" && return
+	[ -z "$J_OWN" ] && [ "$J_DIR" != "$J_HOME" ] && j_python "$3" || return 0
+	J_OWN=$3
+	env_kind "$J_DIR" "$3"
+	j_dists "$3"
+	put project "$3"
+	put project-kind "$ENV_KIND"
+	put project-python "$J_I"
+	put project-dists "$J_D"
 }
 
+# j_asked_at KIND PREFIX
+j_asked_at() { [ -x "$2/bin/python" ] && j_look "$1" "$J_ENV" "$2" asked && J_GOT=1; }
+j_asked_root() { [ -n "$J_GOT" ] || j_asked_at conda "$1/envs/$J_ENV"; }
 j_asked() {
+	J_GOT=
 	case $J_ENV in
 	'') return ;;
 	'~/'*) J_A=$J_HOME/${J_ENV#'~/'} ;;
 	/*) J_A=$J_ENV ;;
 	*)
 		for J_A in "$J_DIR" "$J_HOME" "$J_HOME/.virtualenvs" "$J_HOME/venvs" "$J_HOME/envs" "$J_HOME/.venvs" ${WORKON_HOME:+"$WORKON_HOME"}; do
-			J_A=$J_A/$J_ENV
-			[ -x "$J_A/bin/python" ] && j_look venv "$J_ENV" "$J_A" asked && return
+			j_asked_at venv "$J_A/$J_ENV" && return
 		done
-		for J_R in $J_ROOTS "$J_HOME/.conda"; do
-			J_A=$J_R/envs/$J_ENV
-			[ -x "$J_A/bin/python" ] && j_look conda "$J_ENV" "$J_A" asked && return
-		done
+		env_roots j_asked_root
+		j_asked_root "$J_HOME/.conda"
 		return
 		;;
 	esac
 	case $J_A in */bin/python*) J_A=${J_A%/bin/python*} ;; */bin/jupyter*) J_A=${J_A%/bin/jupyter*} ;; esac
-	j_base "$J_A"
-	j_look venv "$J_BASE" "$J_A" asked
+	env_base "$J_A"
+	j_look venv "$ENV_BASE" "$J_A" asked
 }
 
-# Conda roots below the home have no blanks in their last part; the home may.
-J_ROOTS=
-IFS='
-'
-for J_R in miniconda3 anaconda3 miniforge3 mambaforge micromamba miniconda anaconda conda; do
-	[ -d "$J_HOME/$J_R/conda-meta" ] && J_ROOTS="$J_ROOTS$J_HOME/$J_R
-"
-done
-for J_R in /opt/conda /opt/miniconda3 /opt/anaconda3 /opt/miniforge3 /opt/mambaforge; do
-	[ -d "$J_R/conda-meta" ] && J_ROOTS="$J_ROOTS$J_R
-"
-done
-set -f
-J_PATHS=$PATH
-IFS=:
-for J_B in $J_PATHS; do
-	case $J_B in /*) ;; *) continue ;; esac
-	[ -x "$J_B/conda" ] || continue
-	case $J_B in */condabin | */bin) ;; *) continue ;; esac
-	[ -d "${J_B%/*}/conda-meta" ] && J_ROOTS="$J_ROOTS${J_B%/*}
-"
-done
-set +f
-IFS='
-'
-
+ENV_HOME=$J_HOME
+J_OWN=
 j_asked
-for J_E in .venv venv env; do
-	[ "$J_DIR" = "$J_HOME" ] && [ "$J_E" = .venv ] && continue
-	j_look project "$J_E" "$J_DIR/$J_E"
-done
-[ -d "$J_DIR/.pixi/envs/default" ] && j_look project pixi "$J_DIR/.pixi/envs/default"
-[ -n "${VIRTUAL_ENV-}" ] && j_base "$VIRTUAL_ENV" && j_look venv "$J_BASE" "$VIRTUAL_ENV"
-for J_R in $J_ROOTS; do j_conda "$J_R"; done
-[ -r "$J_HOME/.conda/environments.txt" ] && {
-	J_N=0
-	while IFS= read -r J_E && [ "$J_N" -lt 64 ]; do
-		J_N=$((J_N + 1))
-		[ -d "$J_E/bin" ] && j_conda "$J_E"
-	done <"$J_HOME/.conda/environments.txt"
-}
-for J_E in "$J_HOME"/.conda/envs/*/; do [ -d "$J_E" ] && j_conda "${J_E%/}"; done
+env_project j_project "$J_DIR"
+j_project project pixi "$J_DIR/.pixi/envs/default"
+[ -n "${VIRTUAL_ENV-}" ] && env_base "$VIRTUAL_ENV" && j_look venv "$ENV_BASE" "$VIRTUAL_ENV"
+env_condas j_look
 j_look venv "~/.venv" "$J_HOME/.venv"
 [ -e "$NBR_DATA/jupyter/.complete" ] && j_look ours "~/.local/share/nbremote/jupyter" "$NBR_DATA/jupyter"
-for J_E in "${UV_TOOL_DIR:-$J_HOME/.local/share/uv/tools}"/*/; do
-	[ -d "$J_E" ] && j_programs "$J_E/bin" && j_base "$J_E" && j_look uv "uv tool $J_BASE" "${J_E%/}"
-done
-for J_E in "$J_HOME"/.local/share/pipx/venvs/*/ "$J_HOME"/.local/pipx/venvs/*/; do
-	[ -d "$J_E" ] && j_programs "$J_E/bin" && j_base "$J_E" && j_look pipx "pipx $J_BASE" "${J_E%/}"
-done
-for J_E in "$J_HOME"/.virtualenvs/*/ "$J_HOME"/*/ "$J_HOME"/venvs/*/ "$J_HOME"/envs/*/ "$J_HOME"/.venvs/*/; do
-	[ -x "$J_E/bin/python" ] && [ ! -d "$J_E/conda-meta" ] && j_programs "$J_E/bin" && j_base "$J_E" && j_look venv "$J_BASE" "${J_E%/}"
-done
-for J_E in "$J_HOME"/.pyenv/versions/*/; do
-	[ -d "$J_E" ] && j_programs "$J_E/bin" && j_base "$J_E" && j_look pyenv "pyenv $J_BASE" "${J_E%/}"
-done
+env_in j_look uv "uv tool " "${UV_TOOL_DIR:-$J_HOME/.local/share/uv/tools}"
+env_in j_look pipx "pipx " "$J_HOME/.local/share/pipx/venvs"
+env_in j_look pipx "pipx " "$J_HOME/.local/pipx/venvs"
+env_venvs j_venv
+env_pyenv j_look "pyenv "
 
 # What PATH would run: marked where it is one of the above, else told.
 j_on_path() {
@@ -316,32 +254,6 @@ for J_F in "${JUPYTER_RUNTIME_DIR:-/nonexistent}"/*server-*.json \
 done
 [ -z "$J_TCP" ] || j_listeners
 
-# ---- the machine ----
 [ -r /proc/uptime ] && read -r J_L _ </proc/uptime && put uptime "$J_L"
-[ -r /proc/meminfo ] && while read -r J_L J_N _; do
-	case $J_L in MemTotal: | MemAvailable:) put "${J_L%:}" "$J_N" ;; esac
-	[ "$J_L" = MemAvailable: ] && break
-done </proc/meminfo
-J_N=0
-j_waited() { # NAME PID: whether it is done; all together wait 0.3 s
-	until [ -e "$J_TMP.$1.done" ]; do
-		[ "$J_N" -lt 3 ] || { kill "$2" 2>/dev/null; return 1; }
-		nap
-		J_N=$((J_N + 1))
-	done
-}
-j_waited disk "$J_DF" && putfile disk "$J_TMP.disk" 4096
-if [ -n "$J_SMI" ]; then
-	j_waited gpu "$J_SMI" && putfile gpus "$J_TMP.gpu" 65536
-	j_waited apps "$J_APPS" && {
-		putfile gpu-apps "$J_TMP.apps" 65536
-		J_L=
-		while IFS=', ' read -r J_T J_X _; do
-			case $J_X in '' | *[!0-9]*) continue ;; esac
-			[ -O "/proc/$J_X" ] && J_L="$J_L$J_X
-"
-		done <"$J_TMP.apps"
-		put my-pids "$J_L"
-	}
-fi
+j_machine
 put done 1

@@ -117,7 +117,7 @@ func TestR2_NoJupyter(t *testing.T) {
 			t.Errorf("%q %v", how, err)
 		}
 	}
-	for _, h := range []*Host{{}, {Python: "/usr/bin/python3"}, {UV: "/u", Disk: Disk{Total: 1 << 40, Available: 1 << 20}}} {
+	for _, h := range []*Host{{}, {Python: "/usr/bin/python3"}, {UV: "/u", Machine: Machine{Disk: Disk{Total: 1 << 40, Available: 1 << 20}}}} {
 		if how, err := h.CanInstall(); err == nil {
 			t.Errorf("%+v: %s", h, how)
 		}
@@ -171,6 +171,43 @@ func TestProbeDirectory(t *testing.T) {
 	}
 }
 
+func TestProbeProject(t *testing.T) {
+	r, home := newHost(t)
+	for name, c := range map[string]struct {
+		file, text, prefix, cfg, kind string
+	}{
+		"u1":  {"uv.lock", "", ".venv", "", "uv"},
+		"u2":  {"pyproject.toml", "[project]\n[tool.uv.sources]\n", ".venv", "", "uv"},
+		"u3":  {"pyproject.toml", "[tool.ruff]\n", ".venv", "home = /x\nuv = 0.9\n", "uv"},
+		"p1":  {"poetry.lock", "", "venv", "", "poetry"},
+		"p2":  {"pyproject.toml", "[tool.poetry]\n", ".venv", "uv = 1\n", "poetry"},
+		"x y": {"pixi.toml", "", ".pixi/envs/default", "", "pixi"},
+		"v'1": {"README", "", "env", "uv = 1\n", "venv"},
+	} {
+		dir := filepath.Join(home, name)
+		env(t, filepath.Join(dir, c.prefix), c.kind == "pixi", "ipykernel-7.4.0")
+		write(t, filepath.Join(dir, c.file), c.text, 0o644)
+		if c.cfg != "" {
+			write(t, filepath.Join(dir, c.prefix, "pyvenv.cfg"), c.cfg, 0o644)
+		}
+		prefix := filepath.Join(dir, c.prefix)
+		want := ProjectEnv{Name: name, Kind: c.kind, Prefix: prefix, Python: prefix + "/bin/python", IPykernel: "7.4.0"}
+		if h := probed(t, r, Look{Path: name}); h.Project == nil || *h.Project != want {
+			t.Errorf("%s: %+v", name, h.Project)
+		}
+	}
+	env(t, filepath.Join(home, "venv"), false)
+	env(t, filepath.Join(home, "own/.venv"), false)
+	env(t, filepath.Join(home, "own/venv"), false, "jupyterlab-4.6.6")
+	write(t, filepath.Join(home, "none/bin/python"), "", 0o755)
+	write(t, filepath.Join(home, "broken/.venv/pyvenv.cfg"), "", 0o644)
+	for _, path := range []string{"", "own", "none", "broken"} {
+		if h := probed(t, r, Look{Path: path}); h.Project != nil {
+			t.Errorf("%q: %+v", path, h.Project)
+		}
+	}
+}
+
 func TestProbeMachine(t *testing.T) {
 	r, home := newHost(t)
 	r.Env[1] = "PATH=" + home + "/bin:/usr/bin:/bin"
@@ -181,6 +218,10 @@ case $1 in *index*) echo "0, GPU-a, NVIDIA H100, 96, 72704, 81920"; echo "1, GPU
 	h := probed(t, r, Look{})
 	if len(h.GPUs) != 2 || h.GPUs[0].Name != "NVIDIA H100" || h.Memory.Total == 0 || h.Disk.Total == 0 || h.Tmux == "" || h.Shell != "/bin/sh" {
 		t.Errorf("%+v", h)
+	}
+	m, err := Measure(t.Context(), r)
+	if err != nil || len(m.GPUs) != 2 || m.GPUs[0] != h.GPUs[0] || m.Memory.Total != h.Memory.Total || m.Disk.Total != h.Disk.Total {
+		t.Errorf("%+v %v", m, err)
 	}
 	write(t, home+"/bin/nvidia-smi", "#!/bin/sh\necho $$ >>$HOME/smi\nexec sleep 600\n", 0o755)
 	began := time.Now()
@@ -245,10 +286,11 @@ func TestD3_HostileProbe(t *testing.T) {
 	for _, text := range []string{
 		"", "home 1\n/\n", "rubbish", "done 1\n1\n", "dir 2\n/x\ndone 1\n1\nname 3\nabc\ntmux 1\n1\nspec 1\nx\nstat 1\n1\nruntime 2\n{}\nkind 1\nx\n",
 		"session 1\na\nspec 2\n[]\nrunning 1\n1\npid 3\n-12\nstarted 20\n99999999999999999999\ndir 1\n/\ndone 1\n1\n",
+		"project 2\n/a\nproject-kind 1\nx\ndir 1\n/\ndone 1\n1\n", "project-python 2\n/p\nproject 1\nx\ndir 1\n/\ndone 1\n1\n",
 		"foreign 3\nabc\nstat 1\n)\nruntime 20\n{\"pid\":12,\"sock\":\"/a\"}\ndir 1\n/\ndone 1\n1\n",
 	} {
 		h, err := parseProbe([]byte(text))
-		if err == nil && (h.Dir == "" || len(h.Foreign) > 0) {
+		if err == nil && (h.Dir == "" || len(h.Foreign) > 0 || h.Project != nil) {
 			t.Errorf("%q: %+v", text, h)
 		}
 	}

@@ -3,7 +3,6 @@ package jupyter
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 )
@@ -46,19 +45,4 @@ func isStatus(body []byte) bool {
 		Kernels *int    `json:"kernels"`
 	}
 	return json.Unmarshal(body, &status) == nil && status.Started != nil && status.Kernels != nil
-}
-
-// Busy asks the server for its kernels.
-func Busy(ctx context.Context, dial func(ctx context.Context) (net.Conn, error), s *Server) (Kernels, error) {
-	got, err := ask(ctx, dial, s,
-		question{path: "api/kernels", token: s.Token}, question{path: "api/sessions", token: s.Token})
-	if err != nil {
-		return Kernels{}, err
-	}
-	for _, a := range got {
-		if a.status != http.StatusOK || !json.Valid(a.body) {
-			return Kernels{}, fmt.Errorf("ask Jupyter for its kernels: status %d", a.status)
-		}
-	}
-	return ParseKernels(got[0].body, got[1].body), nil
 }

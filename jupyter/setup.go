@@ -1,7 +1,6 @@
 package jupyter
 
 import (
-	"bufio"
 	"context"
 	_ "embed"
 	"errors"
@@ -88,7 +87,7 @@ func InstallJupyter(ctx context.Context, r interface {
 	if err != nil {
 		return Install{}, fmt.Errorf("install JupyterLab: %w", err)
 	}
-	lines, err := follow(out, progress)
+	lines, err := remote.Follow(out, lastLines, progress)
 	out.Close()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -106,25 +105,4 @@ func InstallJupyter(ctx context.Context, r interface {
 		}
 	}
 	return Install{}, &InstallError{Lines: lines, err: errors.New("it is not found afterwards")}
-}
-
-// follow gives each line to progress and keeps the last ones.
-func follow(r io.Reader, progress func(string)) ([]string, error) {
-	var last []string
-	in := bufio.NewReaderSize(r, 4096)
-	for {
-		line, err := in.ReadSlice('\n')
-		if text := strings.ToValidUTF8(strings.TrimSpace(string(line)), "?"); text != "" {
-			last = append(last[max(0, len(last)-lastLines+1):], text)
-			if progress != nil {
-				progress(text)
-			}
-		}
-		switch {
-		case err == io.EOF:
-			return last, nil
-		case err != nil && err != bufio.ErrBufferFull:
-			return last, err
-		}
-	}
 }

@@ -76,11 +76,3 @@ func TestInstallJupyter(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestFollow(t *testing.T) {
-	var got []string
-	lines, err := follow(strings.NewReader(strings.Repeat("x", 10000)+"\n\na\xffb\r\nlast"), func(l string) { got = append(got, l) })
-	if err != nil || len(got) != 5 || got[3] != "a?b" || got[4] != "last" || len(lines) != 5 {
-		t.Errorf("%d %v %q", len(got), err, got[len(got)-1])
-	}
-}

@@ -2,7 +2,9 @@ package jupyter
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -39,10 +41,12 @@ type spec struct {
 	Setenv  []string `json:"setenv,omitempty"`
 	Args    []string `json:"args,omitempty"`
 	TCP     bool     `json:"tcp,omitempty"`
+	Relay   bool     `json:"relay,omitempty"`
 }
 
 // Start starts Jupyter and waits, on the host, until it listens: one round
-// trip. Where one of that session runs already, that one is given, Reused. A
+// trip. Where one of that session runs already, that one is given, Reused. The
+// token of a session stays: what is in force is Server.Token. A
 // Jupyter that does not come up is a *StartError; one that still has not when
 // StartTimeout is over goes on, and the next Start waits for it again.
 func Start(ctx context.Context, r remote.Runner, w Wish) (*Server, error) {
@@ -65,18 +69,29 @@ func start(ctx context.Context, r remote.Runner, w Wish, port int) (*Server, err
 	}
 	written, err := json.Marshal(spec{
 		Kind: kindJupyter, Dir: w.Dir, File: w.File, UI: w.UI, Owner: w.Owner, Install: w.Install,
-		Program: w.Install.programs, Setenv: w.Setenv, Args: w.Args, TCP: w.TCP,
+		Program: w.Install.programs, Setenv: w.Setenv, Args: w.Args, TCP: w.TCP, Relay: w.Relay,
 	})
 	if err != nil {
 		return nil, err
 	}
+	renew := ""
+	if w.Renew {
+		renew = "1"
+	}
 	out, err := r.Run(ctx, script(startText,
 		"J_ENC", session.Encode(w.Session), "J_NAME", w.Session, "J_SPEC", string(written), "J_SCRIPT", run,
-		"J_TOKEN", w.Token, "J_CONFIG", configText, "J_WAIT", strconv.Itoa(int((w.StartTimeout+time.Second-1)/time.Second))))
+		"J_TOKEN", w.Token, "J_FOR", w.forWhom(), "J_RENEW", renew, "J_CONFIG", configText, "J_WAIT", strconv.Itoa(int((w.StartTimeout+time.Second-1)/time.Second))))
 	if err != nil {
 		return nil, err
 	}
 	return started(out, w)
+}
+
+// forWhom marks the token of a session with what it was made for: another
+// person of a shared account, or another directory, has another.
+func (w *Wish) forWhom() string {
+	sum := sha256.Sum256([]byte(w.Owner + "\x00" + w.Dir))
+	return hex.EncodeToString(sum[:])
 }
 
 // check refuses what could not start, before anything is asked of the host.
@@ -92,22 +107,11 @@ func (w *Wish) check() error {
 	}
 	for _, kv := range w.Setenv {
 		key, _, ok := strings.Cut(kv, "=")
-		if !ok || !envName(key) {
+		if !ok || !remote.EnvName(key) {
 			return &UsageError{What: fmt.Sprintf("set %.60q in the environment: not KEY=VALUE", kv), Try: "--setenv OMP_NUM_THREADS=8"}
 		}
 	}
 	return checkArgs(w.Args)
-}
-
-func envName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		letter := c == '_' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return name != ""
 }
 
 // outcome is the answer of start.sh.

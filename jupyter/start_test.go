@@ -61,6 +61,27 @@ func TestR9_LastTwentyLines(t *testing.T) {
 	}
 }
 
+// Jupyter writes its runtime file before it binds, and may do much in between.
+func TestStart_BindsLate(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		r, home := newHost(t)
+		w := Wish{Session: "m", Dir: home, TCP: tcp, Install: listening(t, "export STUB_BIND_LATE=0.7"), Token: testToken}
+		s, err := Start(t.Context(), r, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		network, addr := s.Far()
+		conn, err := net.Dial(network, addr)
+		if err != nil {
+			t.Fatalf("tcp %v: %v", tcp, err)
+		}
+		conn.Close()
+		if err := Stop(t.Context(), r, "m"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestR9_HangsBeforeListening(t *testing.T) {
 	r, home := newHost(t)
 	w := Wish{Session: "m", Dir: home, Install: stub(t, "echo loading; exec sleep 600"), Token: testToken, StartTimeout: time.Second}
@@ -375,5 +396,128 @@ func TestStartRefuses(t *testing.T) {
 		if _, err := Start(t.Context(), r, w); err == nil {
 			t.Errorf("%+v is started", w)
 		}
+	}
+}
+
+// The token of a session stays when it is ended and started again, whoever
+// asks with whatever token: an address saved somewhere is good tomorrow.
+func TestTokenStays(t *testing.T) {
+	r, home := newHost(t)
+	other := filepath.Join(home, "other")
+	if err := os.Mkdir(other, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := Wish{Session: "m", Dir: home, Owner: "ann", Install: listening(t, "")}
+	n := 0
+	again := func(w Wish) (s *Server, offered string) {
+		t.Helper()
+		n++
+		w.Token = fmt.Sprintf("%s%02d", testToken, n)
+		s = start1(t, r, w)
+		if err := Prove(t.Context(), dialer(s), s); err != nil {
+			t.Error(err)
+		}
+		if err := Stop(t.Context(), r, "m"); err != nil {
+			t.Fatal(err)
+		}
+		return s, w.Token
+	}
+	first, token := again(w)
+	if first.Token != token {
+		t.Fatalf("the first has %q, not %q", first.Token, token)
+	}
+	if s, _ := again(w); s.Token != token {
+		t.Error("it did not stay")
+	}
+	// After a boot there is no runtime directory.
+	if err := os.RemoveAll(filepath.Dir(first.Sock)); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := again(w); s.Token != token {
+		t.Error("it did not stay when the host was started anew")
+	}
+	for name, change := range map[string]func(*Wish){
+		"another person":    func(w *Wish) { w.Owner = "bob" },
+		"another directory": func(w *Wish) { w.Dir = other },
+		"a new one is due":  func(w *Wish) { w.Renew = true },
+	} {
+		before, _ := again(w)
+		changed := w
+		change(&changed)
+		s, offered := again(changed)
+		if s.Token != offered || s.Token == before.Token {
+			t.Errorf("%s: the token stayed", name)
+		}
+		if s, _ := again(changed); changed.Renew == (s.Token == offered) {
+			t.Errorf("%s: and then", name)
+		}
+	}
+}
+
+// A token that others could have read, or made, is not used again.
+func TestA5_TokenThatOthersCouldRead(t *testing.T) {
+	r, home := newHost(t)
+	w := Wish{Session: "m", Dir: home, Install: listening(t, "")}
+	known := testToken + "known"
+	for name, spoil := range map[string]func(file string) error{
+		"readable":   func(f string) error { return os.Chmod(f, 0o644) },
+		"writable":   func(f string) error { return os.Chmod(f, 0o620) },
+		"a link":     func(f string) error { return errors.Join(os.Rename(f, f+"2"), os.Symlink(f+"2", f)) },
+		"short":      func(f string) error { return os.WriteFile(f, []byte("0123456789abcdef"), 0o600) },
+		"odd":        func(f string) error { return os.WriteFile(f, []byte(known+"'; x"), 0o600) },
+		"empty":      func(f string) error { return os.Truncate(f, 0) },
+		"is no more": os.Remove,
+		"another's": func(f string) error {
+			if os.Getuid() != 0 {
+				return os.Remove(f)
+			}
+			return os.Chown(f, 65534, 65534)
+		},
+		"nobody knows for whom": func(f string) error { return os.Remove(filepath.Join(filepath.Dir(f), "jupyter-for")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.Token, w.Renew = known, true
+			s := start1(t, r, w)
+			if err := Stop(t.Context(), r, "m"); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(filepath.Dir(s.Log), "jupyter-token")
+			if s.Token != known || read(t, file) != known {
+				t.Fatalf("not set up: %+v", s)
+			}
+			if err := spoil(file); err != nil {
+				t.Fatal(err)
+			}
+			w.Token, w.Renew = testToken+"new", false
+			s = start1(t, r, w)
+			if s.Token != w.Token {
+				t.Errorf("it is used: %q", s.Token)
+			}
+			if i, err := os.Lstat(file); err != nil || i.Mode() != 0o600 {
+				t.Errorf("left as %v, %v", i, err)
+			}
+			if err := Stop(t.Context(), r, "m"); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestRestartWithNewToken(t *testing.T) {
+	r, home := newHost(t)
+	first := start1(t, r, Wish{Session: "m", Dir: home, Install: listening(t, "")})
+	second, err := Restart(t.Context(), r, "m", time.Minute, "")
+	if err != nil || second.Token != first.Token || second.PID == first.PID {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	third, err := Restart(t.Context(), r, "m", time.Minute, testToken+"new")
+	if err != nil || third.Token != testToken+"new" {
+		t.Fatalf("%+v, %v", third, err)
+	}
+	if err := Prove(t.Context(), dialer(third), third); err != nil {
+		t.Error(err)
+	}
+	if fourth, err := Restart(t.Context(), r, "m", time.Minute, ""); err != nil || fourth.Token != third.Token {
+		t.Errorf("%+v, %v", fourth, err)
 	}
 }

@@ -38,8 +38,9 @@ J_R=
 `
 
 // Restart ends a session's Jupyter and starts it as it was started: the same
-// token, the same socket or, if nobody has taken it meanwhile, the same port.
-func Restart(ctx context.Context, r remote.Runner, name string, timeout time.Duration) (*Server, error) {
+// socket or, if nobody has taken it meanwhile, the same port; and the same
+// token, unless there is a new one.
+func Restart(ctx context.Context, r remote.Runner, name string, timeout time.Duration, newToken string) (*Server, error) {
 	if err := startedByHand(name); err != nil {
 		return nil, err
 	}
@@ -48,10 +49,17 @@ func Restart(ctx context.Context, r remote.Runner, name string, timeout time.Dur
 		return nil, err
 	}
 	wish.StartTimeout = timeout
+	if newToken != "" {
+		wish.Token, wish.Renew = newToken, true
+	}
 	if err := session.Stop(ctx, r, name); err != nil {
 		return nil, err
 	}
-	return start(ctx, r, wish, port)
+	s, err := start(ctx, r, wish, port)
+	if err == nil && newToken != "" && s.Token != newToken {
+		return nil, fmt.Errorf("give %s a new token: somebody else started it meanwhile, with the old one; again", name)
+	}
+	return s, err
 }
 
 // record is the wish that a session was started with, and its port.
@@ -82,6 +90,7 @@ func record(ctx context.Context, r remote.Runner, name string) (Wish, int, error
 		return Wish{}, 0, fmt.Errorf("read the session's own description: it is none of a Jupyter")
 	}
 	w.Dir, w.File, w.UI, w.Owner, w.TCP = kept.Dir, kept.File, kept.UI, kept.Owner, kept.TCP
+	w.Relay = kept.Relay
 	w.Setenv, w.Args, w.Install = kept.Setenv, kept.Args, kept.Install
 	w.Install.programs = kept.Program
 	return w, port, nil

@@ -33,8 +33,8 @@ func bench(t *testing.T) {
 	}
 }
 
-// benchBinary is the program as it is installed, without the race detector.
-func benchBinary(t *testing.T) string {
+// asInstalled is the program as it is installed, without the race detector.
+func asInstalled(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "nbremote")
 	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "nbremote").CombinedOutput(); err != nil {
@@ -46,9 +46,7 @@ func benchBinary(t *testing.T) string {
 func benchLab(t *testing.T, chain lab.Chain) *lab.Lab {
 	t.Helper()
 	bench(t)
-	old := lab.Binary
-	lab.Binary = benchBinary(t)
-	defer func() { lab.Binary = old }()
+	chain.Program = asInstalled(t)
 	return lab.New(t, chain)
 }
 
@@ -224,22 +222,40 @@ func (zeros) Read(b []byte) (int, error) { return len(b), nil }
 func heldPage(t *testing.T, l *lab.Lab, addr string) holder.Page {
 	t.Helper()
 	timedOpen(t, l)
-	socks, _ := filepath.Glob(l.Laptop.Path("/run/user/*/nbremote/*.sock"))
-	more, _ := filepath.Glob(l.Laptop.Path("/home/me/.local/state/nbremote/run/*.sock"))
-	for _, sock := range append(socks, more...) {
-		c := &holder.Client{Sock: sock}
-		s, err := c.Status(context.Background())
-		if err != nil || s.Name != "gpu1" {
-			continue
+	return addPage(t, holderOf(t, l), "bench", addr)
+}
+
+func addPage(t *testing.T, c *holder.Client, session, addr string) holder.Page {
+	t.Helper()
+	p, err := c.AddPage(context.Background(), holder.PageSpec{Session: session, Network: "tcp", Addr: addr, Token: "x", Path: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// holdersOf speaks with all holders of the laptop.
+func holdersOf(l *lab.Lab) []*holder.Client {
+	var all []*holder.Client
+	for _, pattern := range []string{"/run/user/*/nbremote/*.sock", "/home/me/.local/state/nbremote/run/*.sock"} {
+		socks, _ := filepath.Glob(l.Laptop.Path(pattern))
+		for _, sock := range socks {
+			all = append(all, &holder.Client{Sock: sock})
 		}
-		p, err := c.AddPage(context.Background(), holder.PageSpec{Session: "bench", Network: "tcp", Addr: addr, Token: "x", Path: "/"})
-		if err != nil {
-			t.Fatal(err)
+	}
+	return all
+}
+
+// holderOf speaks with the holder of gpu1.
+func holderOf(t *testing.T, l *lab.Lab) *holder.Client {
+	t.Helper()
+	for _, c := range holdersOf(l) {
+		if s, err := c.Status(context.Background()); err == nil && s.Name == "gpu1" {
+			return c
 		}
-		return p
 	}
 	t.Fatal("no holder of gpu1")
-	return holder.Page{}
+	return nil
 }
 
 // sshForward is the laptop's own ssh -L to an address on gpu1.
@@ -342,7 +358,8 @@ func TestBenchManyConnections(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	fmt.Printf("\n500 connections of 1 MiB at once: %d wrong (bound 0), %.1f s\n", wrong, time.Since(began).Seconds())
+	most := float64(memory(t, pidOf(t, l.Laptop, "nbremote holder"), "VmHWM")) / 1e6
+	fmt.Printf("\n500 connections of 1 MiB at once: %d wrong (bound 0), %.1f s; holder, most RSS: %.1f MB (bound 50)\n", wrong, time.Since(began).Seconds(), most)
 	if wrong != 0 {
 		t.Errorf("%d of 500 wrong", wrong)
 	}
@@ -377,7 +394,10 @@ func cpu(t *testing.T, pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-func resident(t *testing.T, pid int) int {
+func resident(t *testing.T, pid int) int { return memory(t, pid, "VmRSS") }
+
+// memory is a number of bytes that /proc tells: VmRSS, or VmHWM, its most.
+func memory(t *testing.T, pid int, what string) int {
 	t.Helper()
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -385,7 +405,7 @@ func resident(t *testing.T, pid int) int {
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(lines.Text(), what+":"); ok {
 			kb, _ := strconv.Atoi(strings.Fields(rest)[0])
 			return kb << 10
 		}

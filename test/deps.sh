@@ -4,16 +4,22 @@
 # Nothing is done twice: the stamp holds what was installed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-top=/opt/nbremote-test
+top=${NBREMOTE_TEST_TOP:-/opt/nbremote-test} # elsewhere only to try this script
 stamp=$top/stamp
-packages='openssh-server tmux chromium iproute2 zsh fish tcsh python3-venv fonts-dejavu-core'
+packages='openssh-server tmux chromium iproute2 procps ncurses-bin python3-venv fonts-dejavu-core
+	zsh fish tcsh mksh yash ksh93u+m softhsm2 krb5-kdc krb5-admin-server krb5-user'
+old='2.7 1.23' # Jupyter servers of other years
 
-wanted() { cat "$here/deps.sh" "$here/requirements.txt" | cksum; }
+wanted() { cat "$here/deps.sh" "$here"/requirements*.txt "$here/tools.txt" | cksum; }
 
 present() {
 	[ -r "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ] || return 1
-	[ -x $top/jupyter/bin/jupyter-lab ] || return 1
-	for program in /usr/sbin/sshd tmux chromium ip zsh fish tcsh; do
+	[ -x $top/jupyter/bin/jupyter-lab ] && [ -x $top/tools/bin/uv ] && [ -d $top/wheels ] || return 1
+	[ -d $top/vscode/node_modules ] || return 1
+	for version in $old; do
+		[ -x $top/jupyter-$version/bin/jupyter-server ] || return 1
+	done
+	for program in /usr/sbin/sshd tmux chromium ip ps infocmp node zsh fish tcsh mksh yash ksh busybox softhsm2-util /usr/sbin/krb5kdc /usr/sbin/kadmin.local kinit; do
 		command -v $program >/dev/null || return 1
 	done
 }
@@ -36,6 +42,9 @@ debian() {
 	for package in $packages; do
 		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 	done
+	# Whoever has npm or busybox from elsewhere keeps it: the two exclude each other.
+	command -v npm >/dev/null || missing="$missing nodejs npm"
+	command -v busybox >/dev/null || missing="$missing busybox"
 	[ -n "$missing" ] || return 0
 	trap loud EXIT
 	trap 'exit 130' INT TERM HUP
@@ -51,13 +60,51 @@ debian() {
 jupyter() (
 	umask 022
 	mkdir -p $top
-	if ! $top/jupyter/bin/python -c '' 2>/dev/null; then
-		rm -rf $top/jupyter
-		/usr/bin/python3 -m venv $top/jupyter
-	fi
-	$top/jupyter/bin/python -m pip install -q --disable-pip-version-check -r "$here/requirements.txt"
-	$top/jupyter/bin/python -m compileall -q $top/jupyter/lib || :
+	environment $top/jupyter "$here/requirements.txt"
+	for version in $old; do
+		environment $top/jupyter-$version "$here/requirements-$version.txt"
+	done
+	for lib in $top/jupyter*/lib; do
+		$top/jupyter/bin/python -m compileall -q $lib || :
+	done
 	chmod -R a+rX $top
+)
+
+# The parts of VS Code that read tasks.json, for vscode.mjs.
+vscode() (
+	umask 022
+	mkdir -p $top/vscode
+	cd $top/vscode
+	[ -e package.json ] || echo '{"private": true}' >package.json
+	npm install --loglevel=error --ignore-scripts --no-audit --no-fund --save-exact \
+		@codingame/monaco-vscode-task-service-override@37.6.1
+)
+
+environment() {
+	if ! $1/bin/python -c '' 2>/dev/null; then
+		rm -rf "$1"
+		/usr/bin/python3 -m venv "$1"
+	fi
+	"$1/bin/python" -m pip install -q --disable-pip-version-check -r "$2"
+}
+
+wheels() {
+	$top/jupyter/bin/python -m pip download -q --disable-pip-version-check --only-binary :all: -d $top/wheels "$@"
+}
+
+# What manages environments, and what it is to install: the test hosts have no
+# network. An old ipykernel too, for environments that nobody touched for years.
+tools() (
+	umask 022
+	environment $top/tools "$here/tools.txt"
+	rm -rf $top/wheels
+	mkdir $top/wheels
+	wheels $(grep '^ipykernel==' "$here/requirements.txt") -c "$here/requirements.txt"
+	wheels ipykernel==5.5.6 ipython==8.12.3 jupyter_client==7.4.9
+	# What the tools ask for because their lock files are for every system.
+	wheels --no-deps appnope colorama cffi pycparser
+	wheels --no-deps --platform win_amd64 pywin32
+	chmod -R a+rX $top/tools $top/wheels
 )
 
 install() {
@@ -67,11 +114,13 @@ install() {
 		exit 1
 	fi
 	if ! command -v apt-get >/dev/null; then
-		echo "make deps: knows Debian and Ubuntu only; elsewhere install: $packages" >&2
+		echo "make deps: knows Debian and Ubuntu only; elsewhere install: $packages busybox nodejs npm" >&2
 		exit 1
 	fi
 	debian
 	jupyter
+	vscode
+	tools
 	wanted >$stamp
 }
 

@@ -49,7 +49,7 @@ func TestDocs_TheTourNamesFiles(t *testing.T) {
 
 var (
 	fence   = regexp.MustCompile("(?ms)^```[a-z]*\n(.*?)^```")
-	example = regexp.MustCompile(`^(?:\$ )?nbremote ([a-z]+)(.*)$`)
+	example = regexp.MustCompile(`^(?:\$ )?nbremote (kernel [a-z]+|[a-z]+)(.*)$`)
 	flags   = regexp.MustCompile(`\s(--[a-z][a-z-]*)`)
 )
 
@@ -64,7 +64,7 @@ func TestDocs_CommandsExist(t *testing.T) {
 					continue
 				}
 				if _, asked := help[m[1]]; !asked {
-					out, err := exec.Command(lab.Binary, m[1], "--help").CombinedOutput()
+					out, err := exec.Command(lab.Binary, append(strings.Fields(m[1]), "--help")...).CombinedOutput()
 					if err != nil {
 						t.Errorf("%s: nbremote %s --help: %v", doc, m[1], err)
 					}
@@ -93,7 +93,7 @@ func TestProject_NamesNoMachine(t *testing.T) {
 	bad := regexp.MustCompile(`(^|[\s"'=(:` + "`" + `])/wo` + `rk/|pro` + `xy\.golang|py` + `pi\.org|pythonhost` + `ed|registry\.np` + `mjs|deb\.deb` + `ian\.org|crates\.i` + `o\b`)
 	tracked, err := exec.Command("git", "-C", root, "ls-files", "-co", "--exclude-standard").Output()
 	if err != nil {
-		t.Skip("needs git and a clone")
+		lab.Missing(t, "git and a clone")
 	}
 	for name := range strings.Lines(string(tracked)) {
 		name = strings.TrimSpace(name)
@@ -107,5 +107,46 @@ func TestProject_NamesNoMachine(t *testing.T) {
 		if at := bad.FindIndex(text); at != nil {
 			t.Errorf("%s:%d: %q", name, 1+strings.Count(string(text[:at[0]]), "\n"), text[at[0]:at[1]])
 		}
+	}
+}
+
+// The lines for ssh_config that the document shows are those that are printed.
+func TestDocs_StdioPrintsThat(t *testing.T) {
+	doc := read(t, "docs/signing-in.md")
+	if !strings.Contains(doc, "nbremote stdio --print-config 'gpu*'") {
+		t.Fatal("docs/signing-in.md does not show the command")
+	}
+	cmd := exec.Command(lab.Binary, "stdio", "--print-config", "gpu*")
+	cmd.Env = append(cmd.Environ(), "HOME="+t.TempDir(), "PATH="+filepath.Dir(lab.Binary)+":"+os.Getenv("PATH"))
+	if out, err := cmd.Output(); err != nil || !strings.Contains(doc, "```\n"+string(out)+"```") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Each `nbremote ide` that the document shows does what it says, in a project
+// of its own.
+func TestDocs_IDECommandsRun(t *testing.T) {
+	ran := 0
+	for line := range strings.Lines(strings.Join(fence.FindAllString(read(t, "docs/ide.md"), -1), "")) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
+		args := strings.Fields(line)
+		if len(args) < 2 || args[0] != "nbremote" || args[1] != "ide" {
+			continue
+		}
+		ran++
+		cmd := exec.Command(lab.Binary, args[1:]...)
+		cmd.Dir = t.TempDir()
+		cmd.Env = append(cmd.Environ(), "HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir())
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", line, err, out)
+		}
+		written, _ := filepath.Glob(filepath.Join(cmd.Dir, ".*", "*"))
+		if wrote := len(written) > 0; wrote != strings.Contains(line, "--write") {
+			t.Errorf("%s: it left %q", line, written)
+		}
+	}
+	if ran == 0 {
+		t.Error("docs/ide.md shows no command")
 	}
 }

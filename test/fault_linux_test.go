@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,19 +14,9 @@ import (
 	"nbremote/test/lab"
 )
 
-// A server that forwards nothing is named, and no Jupyter is left there that
-// nobody can reach.
-func TestN18_ForwardingForbidden(t *testing.T) {
-	t.Parallel()
-	l := lab.New(t, lab.Chain{Sshd: "AllowStreamLocalForwarding no\nAllowTcpForwarding no\n"})
-	fails(t, l.Run("open", "--no-browser", "gpu1"), 7, "forward", "AllowStreamLocalForwarding")
-	if left := l.Host("gpu1").Running("jupyter-lab"); len(left) != 0 {
-		t.Errorf("left there: %v", left)
-	}
-}
-
-// A taken port is not waited for: another is used, and said.
-func TestL1_PortTaken(t *testing.T) {
+// A taken port is not waited for: another is used, and said. A tab that is left
+// at a port which others have, or may have, is named.
+func TestL1_B8_PortTaken(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{})
 	first := open(t, l, "gpu1")
@@ -39,8 +30,16 @@ func TestL1_PortTaken(t *testing.T) {
 	if first.Port != 8890 || second.Port == 8890 || !strings.Contains(r.Stderr, "8890 is taken") {
 		t.Errorf("ports %d, %d\n%s", first.Port, second.Port, r.Stderr)
 	}
+	if !strings.Contains(r.Stderr, "a tab still open at 127.0.0.1:8890 speaks to that program") {
+		t.Errorf("the old tab is not warned of:\n%s", r.Stderr)
+	}
 	works(t, l, second)
-	l.Must("close", "gpu1")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	newPage(t, l, second.Port, second.Token).run(ctx, "print(1)")
+	if closed := l.Must("close", "gpu1"); !strings.Contains(closed.Stderr, fmt.Sprintf("close the tab at 127.0.0.1:%d", second.Port)) {
+		t.Errorf("the tab is not named:\n%s", closed.Stderr)
+	}
 	fails(t, l.Run("open", "--no-browser", "--port", "8890", "gpu1"), 1, "8890", "taken")
 	taken.Close()
 }
@@ -160,7 +159,7 @@ func TestB2_SamePortOnIPv6(t *testing.T) {
 	l.Laptop.Sh("sysctl -qw net.ipv6.conf.lo.disable_ipv6=0 2>/dev/null || :")
 	other, err := l.Laptop.Listen("tcp6", "[::1]:8890")
 	if err != nil {
-		t.Skipf("needs IPv6 on loopback: %v", err)
+		lab.Missing(t, "IPv6 on loopback: "+err.Error())
 	}
 	defer other.Close()
 	got := make(chan net.Conn, 16)

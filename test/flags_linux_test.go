@@ -18,10 +18,12 @@ func TestDemo_LeavesNothing(t *testing.T) {
 	j := l.Start("demo", "--no-browser", "--env", lab.Jupyter)
 	j.Expect("ready demo/demo http://127.0.0.1:8890", 60*time.Second)
 	j.Expect("Ctrl-C ends the demo", 5*time.Second)
-	_, token, ok := strings.Cut(strings.TrimSpace(j.Stdout()), "?token=")
-	if !ok {
-		t.Fatalf("no address: %q", j.Stdout())
-	}
+	var token string
+	lab.Wait(t, 10*time.Second, "the address", func() (ok bool) {
+		_, token, ok = strings.Cut(j.Stdout(), "?token=")
+		return ok && strings.HasSuffix(token, "\n")
+	})
+	token = strings.TrimSpace(token)
 	works(t, l, opened{Port: 8890, Token: token})
 	j.Signal(syscall.SIGINT)
 	j.Signal(syscall.SIGINT) // as timeout(1) does: meant as one

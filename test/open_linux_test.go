@@ -28,6 +28,10 @@ type opened struct {
 		Name string `json:"name"`
 		MS   int64  `json:"ms"`
 	} `json:"steps"`
+	Link struct {
+		On  bool   `json:"on"`
+		Why string `json:"why"`
+	} `json:"link"`
 }
 
 func (o opened) step(name string) time.Duration {
@@ -170,7 +174,7 @@ func TestOpen_TwiceCloseRestartStop(t *testing.T) {
 	if left := l.Host("gpu1").Running("jupyter-lab"); len(left) != 0 {
 		t.Errorf("left after stop: %v", left)
 	}
-	if fresh := open(t, l, "gpu1"); fresh.Reused || fresh.Port != first.Port {
+	if fresh := open(t, l, "gpu1"); fresh.Reused || fresh.Port != first.Port || fresh.Token != first.Token {
 		t.Errorf("after stop: %+v", fresh)
 	}
 }

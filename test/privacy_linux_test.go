@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"nbremote/test/lab"
 )
@@ -223,5 +224,39 @@ func TestA9_TrapsUnderOldNames(t *testing.T) {
 	}
 	if gpu1.ReadFile("/home/me/.bashrc") != "" {
 		t.Error("a link was followed")
+	}
+}
+
+// A host that is hardened has kernels on sockets that nobody else can enter;
+// without it the five channels of each are on ports. What stays is ipykernel's
+// own inlet for what its children print, from which nothing can be read.
+func TestA7_KernelsOnSockets(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Accounts: []lab.Account{{Name: "mallory"}}})
+	gpu1 := l.Host("gpu1")
+	ports := func() int {
+		uid := fmt.Sprintf("uid:%d", meUID(t, l))
+		return strings.Count(gpu1.Sh("ss -ltnHe"), uid)
+	}
+	for _, hardened := range []bool{false, true} {
+		if hardened {
+			l.Laptop.WriteFile(lab.Me, "/home/me/.config/nbremote/config.toml", "[hosts.gpu1]\nhardened = true\n")
+		}
+		o := open(t, l, "gpu1")
+		page := newPage(t, l, o.Port, o.Token)
+		page.run(t.Context(), counting(3, 0, tick))
+		if lost, _, idle := page.finished(3, 30*time.Second); lost != 0 || !idle {
+			t.Errorf("hardened %v: %d lost, finished %v", hardened, lost, idle)
+		}
+		if n := ports(); hardened && n > 1 || !hardened && n < 5 {
+			t.Errorf("hardened %v: %d ports:\n%s", hardened, n, gpu1.Sh("ss -ltnpe"))
+		}
+		if open := gpu1.ShAs(lab.Me, "find ~/.local /dev/shm/nbr.* -name '*-ipc*' -type s"); hardened != (open != "") {
+			t.Errorf("hardened %v: sockets %q", hardened, open)
+		}
+		if found := readable(gpu1, "mallory", "/home", "/run/user", "/tmp", "/dev/shm"); found != "" {
+			t.Errorf("others can enter:\n%s", found)
+		}
+		l.Must("stop", "-y", "gpu1")
 	}
 }

@@ -25,10 +25,12 @@ type app struct {
 	place          holder.Place
 	target         *sshx.Target // demo: the host, resolved already
 	connectTimeout time.Duration
+	relayIdle      time.Duration // demo: it leaves nothing
 	asking         map[int64]context.CancelFunc
 	steps          []stepTime
 	startedHere    string // the session that this command has started on the host
 	log            string // of the holder in use
+	waiting        bool   // for a host that could not be reached: tries are not told
 }
 
 // stepTime is one step of open and how long it took.
@@ -70,6 +72,10 @@ func (a *app) end(err error) int {
 			a.ui.Note(a.startedHere + " runs on; end it with: nbremote stop " + a.startedHere)
 		}
 		return ui.ExitCode(err)
+	}
+	var far *farExit
+	if errors.As(err, &far) {
+		return far.code
 	}
 	var no *refused
 	if errors.As(err, &no) {

@@ -25,7 +25,18 @@ type commands struct {
 	Stop    stopCmd    `cmd:"" help:"End Jupyter on the host."`
 	Restart restartCmd `cmd:"" help:"Start Jupyter anew in the same session, with the same port and token."`
 	Ls      lsCmd      `cmd:"" help:"List all that is open."`
+	Status  statusCmd  `cmd:"" help:"Say how the line is, what waits, and what the host has left."`
 	Logs    logsCmd    `cmd:"" help:"Print what Jupyter printed."`
+	Doctor  doctorCmd  `cmd:"" help:"Check each step on the way to a host, and the host; change nothing."`
+	Clean   cleanCmd   `cmd:"" help:"Remove from a host what nbremote left there and nothing uses."`
+
+	Shell  shellCmd  `cmd:"" help:"A login shell on the host that survives cut lines."`
+	Attach attachCmd `cmd:"" help:"Show the terminal of Jupyter."`
+
+	Stdio stdioCmd `cmd:"" help:"Be the ProxyCommand of ssh: through our gateways, with no sign-in of its own there."`
+
+	Ide    ideCmd    `cmd:"" help:"Write launch configurations for an editor."`
+	Kernel kernelCmd `cmd:"" help:"Make environments kernels; see and end those that run."`
 
 	Config     configCmd     `cmd:"" help:"Print the settings in force and where each comes from."`
 	Demo       demoCmd       `cmd:"" help:"Try it on this computer alone."`
@@ -33,6 +44,7 @@ type commands struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 
 	Holder holderCmd `cmd:"" hidden:""`
+	Notice noticeCmd `cmd:"" hidden:""`
 }
 
 // flags are for every command.
@@ -54,7 +66,7 @@ func Main() int {
 	ctx, stop := signals()
 	defer stop()
 	defer ui.RestoreTerminal()
-	if sock := os.Getenv(askpassEnv); sock != "" && len(os.Args) == 2 && os.Args[1] != holder.Command {
+	if sock := os.Getenv(askpassEnv); sock != "" && len(os.Args) == 2 && os.Args[1] != holder.Command && os.Args[1] != holder.NoticeCommand {
 		return askpass(ctx, sock, os.Args[1])
 	}
 	return run(ctx, os.Args[1:])

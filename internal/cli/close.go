@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,7 +45,7 @@ func (c *closeCmd) Run(a *app) error {
 func (a *app) closePort(port int) error {
 	for _, s := range a.open() {
 		for _, p := range s.Pages {
-			if p.Port != port {
+			if p.Port != port && !slices.Contains(p.Also, port) {
 				continue
 			}
 			if len(s.Pages) == 1 {
@@ -54,6 +55,7 @@ func (a *app) closePort(port int) error {
 				return fmt.Errorf("close %d: %w", port, err)
 			}
 			a.ui.Done(s.Name, fmt.Sprintf("port %d closed; %s runs on", port, p.Session))
+			a.sayTabs([]holder.Page{p})
 			return nil
 		}
 	}
@@ -95,7 +97,18 @@ func (a *app) closeHolder(s holder.Status) error {
 		what += fmt.Sprintf(" (%d busy %s)", busy, plural(busy, "kernel"))
 	}
 	a.ui.Done(s.Name, what+". Back: nbremote open "+s.Name)
+	a.sayTabs(s.Pages)
 	return nil
+}
+
+// sayTabs names the tabs that are still open at ports which anybody may take
+// from now on, with all that the tab goes on to send.
+func (a *app) sayTabs(pages []holder.Page) {
+	for _, p := range pages {
+		if p.Tabs > 0 {
+			a.ui.Note(fmt.Sprintf("close the tab at 127.0.0.1:%d: another program may get that port, and what the tab sends", p.Port))
+		}
+	}
 }
 
 // closeQuietly ends a holder when the command itself is ending.

@@ -41,7 +41,18 @@ func (a *app) connectOnce(ctx context.Context, w where) (*line, error) {
 		}
 	}
 	a.log = client.LogPath(a.place)
-	attached, err := client.Attach(ctx, holder.AttachOptions{Ask: a.canAsk(), Alias: w.alias()})
+	l, err := a.attach(ctx, client, w.alias())
+	if err != nil {
+		return nil, err
+	}
+	go a.follow(ctx, l)
+	return l, nil
+}
+
+// attach connects to a holder and waits until its line is up. Nobody follows it
+// yet.
+func (a *app) attach(ctx context.Context, client *holder.Client, alias string) (*line, error) {
+	attached, err := client.Attach(ctx, holder.AttachOptions{Ask: a.canAsk(), Alias: alias})
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +61,6 @@ func (a *app) connectOnce(ctx context.Context, w where) (*line, error) {
 		attached.Close()
 		return nil, err
 	}
-	go a.follow(ctx, l)
 	return l, nil
 }
 
@@ -60,7 +70,7 @@ func (a *app) newHolder(ctx context.Context, w where) (*holder.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return holder.Ensure(ctx, holder.Spec{Place: a.place, Target: target, ConnectTimeout: a.connectTimeout})
+	return holder.Ensure(ctx, holder.Spec{Place: a.place, Target: target, ConnectTimeout: a.connectTimeout, RelayIdle: a.relayIdle, NoNotices: a.config.NoNotices})
 }
 
 func (a *app) resolve(ctx context.Context, w where) (*sshx.Target, error) {
@@ -76,6 +86,9 @@ func (a *app) resolve(ctx context.Context, w where) (*sshx.Target, error) {
 		return nil, err
 	}
 	target.Name = w.Host
+	for _, hop := range target.Hops() {
+		hop.Engine = a.config.Hosts[hop.Name].Engine
+	}
 	return target, nil
 }
 
@@ -97,7 +110,9 @@ func (a *app) untilUp(ctx context.Context, l *line) error {
 			}
 			return e.Error
 		case "start":
-			steps[e.Hop] = a.ui.Start(e.Hop, e.Text)
+			if !a.waiting { // else each try would leave its lines
+				steps[e.Hop] = a.ui.Start(e.Hop, e.Text)
+			}
 		case "done":
 			if s := steps[e.Hop]; s != nil {
 				s.DoneIn(e.Text, time.Duration(e.MS)*time.Millisecond)
@@ -121,7 +136,7 @@ func (a *app) follow(ctx context.Context, l *line) {
 		}
 		a.hear(ctx, l, e)
 		switch e.Kind {
-		case "state", "error":
+		case "state", "error", "port", "gone":
 			select {
 			case l.events <- e:
 			default:
@@ -142,6 +157,8 @@ func (a *app) hear(ctx context.Context, l *line, e holder.Event) {
 	switch e.Kind {
 	case "notice":
 		a.ui.Verbose(strings.TrimRight(e.Text, "\r\n"))
+	case "warning":
+		a.ui.Note(e.Hop + ": " + e.Text)
 	case "question":
 		ctx, cancel := context.WithCancel(ctx)
 		a.asking[e.ID] = cancel

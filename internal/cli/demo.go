@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"nbremote/internal/holder"
+	"nbremote/internal/remote"
 	"nbremote/internal/session"
 	"nbremote/internal/sshd"
 	"nbremote/sshx"
@@ -49,7 +50,7 @@ func (c *demoCmd) Run(a *app) error {
 	if a.place, err = demoPlace(dir); err != nil {
 		return err
 	}
-	a.target = target
+	a.target, a.relayIdle = target, time.Second
 	defer a.endDemo()
 	a.ui.Note("An SSH server of our own runs on " + target.Address() + "; this computer plays the remote machine.")
 	here, err := os.Getwd()
@@ -138,6 +139,9 @@ func (a *app) endDemo() {
 	}
 	if err == nil {
 		err = waitGone(ctx, client)
+	}
+	if err == nil {
+		err = session.Leave(ctx, remote.Local{})
 	}
 	if err != nil {
 		step.Fail("")

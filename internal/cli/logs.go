@@ -8,7 +8,6 @@ import (
 
 	"nbremote/internal/session"
 	"nbremote/internal/ui"
-	"nbremote/jupyter"
 )
 
 // logsCmd prints what Jupyter printed.
@@ -29,14 +28,9 @@ func (c *logsCmd) Run(a *app) error {
 		return err
 	}
 	defer line.leave()
-	name := w.Session
-	if name == "" {
-		look := jupyter.Look{Path: w.Path}
-		host, err := jupyter.Probe(a.ctx, line, look)
-		if err != nil {
-			return fmt.Errorf("look around on %s: %w", w.Host, err)
-		}
-		name, _ = host.Choose(look)
+	name, err := a.sessionOf(line, w)
+	if err != nil {
+		return err
 	}
 	if !c.Follow {
 		text, err := session.Tail(a.ctx, line, name, c.Lines)
@@ -46,14 +40,22 @@ func (c *logsCmd) Run(a *app) error {
 		_, err = io.WriteString(os.Stdout, ui.Safe(string(text)))
 		return err
 	}
-	log, err := line.Stream(a.ctx, session.FollowScript(name, c.Lines))
+	return a.followLog(line, w.Host+"/"+name, name, c.Lines)
+}
+
+// defaultLines is how many of a log's last lines are shown unless told.
+const defaultLines = 200
+
+// followLog copies a log as it grows, made safe for the terminal.
+func (a *app) followLog(line *line, full, name string, lines int) error {
+	log, err := line.Stream(a.ctx, session.FollowScript(name, lines))
 	if err != nil {
-		return fmt.Errorf("follow the log of %s/%s: %w", w.Host, name, err)
+		return fmt.Errorf("follow the log of %s: %w", full, err)
 	}
 	defer log.Close()
 	_, err = io.Copy(ui.SafeWriter(os.Stdout), log)
 	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the line was lost, or the log ended")
 	}
-	return fmt.Errorf("follow the log of %s/%s: %w", w.Host, name, err)
+	return fmt.Errorf("follow the log of %s: %w", full, err)
 }

@@ -9,6 +9,7 @@ import (
 	"nbremote/internal/holder"
 	"nbremote/internal/ui"
 	"nbremote/jupyter"
+	"nbremote/kernel"
 )
 
 // lsCmd lists all that is open, from the holders' last reports: no host is asked.
@@ -22,6 +23,8 @@ type listed struct {
 	Since    time.Time `json:"since"`
 	What     string    `json:"what"`
 	Port     int       `json:"port,omitempty"`
+	Moved    int       `json:"moved,omitempty"` // its own port, while somebody else has it
+	Also     []int     `json:"also,omitempty"`  // ports that go on for tabs opened there
 	Tabs     int       `json:"tabs"`
 	Kernels  int       `json:"kernels"`
 	Busy     int       `json:"busy"`
@@ -50,13 +53,36 @@ func (c *lsCmd) Run(a *app) error {
 	}
 	table := [][]string{}
 	for _, r := range rows {
-		table = append(table, []string{r.Host + "/" + r.Session, r.State, r.What, fmt.Sprintf("127.0.0.1:%d", r.Port)})
+		table = append(table, []string{r.Host + "/" + r.Session, r.state(), r.What, r.address()})
 	}
 	return ui.Table(os.Stdout, table)
 }
 
+// state is the State, of a lost line with how long it has been so.
+func (r listed) state() string {
+	if r.State == string(holder.Down) {
+		return r.State + " " + ui.Short(time.Since(r.Since))
+	}
+	return r.State
+}
+
+// address is the local address, and what is not as usual with its port.
+func (r listed) address() string {
+	if r.State == string(holder.NeedsSignIn) || r.State == string(holder.Stopped) {
+		return "nbremote open " + shellWord(r.Host)
+	}
+	text := fmt.Sprintf("127.0.0.1:%d", r.Port)
+	if r.Moved != 0 {
+		text += fmt.Sprintf(" (%d is taken)", r.Moved)
+	}
+	for _, port := range r.Also {
+		text += fmt.Sprintf(" (%d too, for tabs opened there)", port)
+	}
+	return text
+}
+
 func row(s holder.Status, p holder.Page) listed {
-	r := listed{Host: s.Name, Session: p.Session, Since: s.Since, Port: p.Port, Tabs: p.Tabs, Reported: p.Reported, Reason: s.Reason}
+	r := listed{Host: s.Name, Session: p.Session, Since: s.Since, Port: p.Port, Moved: p.Moved, Also: p.Also, Tabs: p.Tabs, Reported: p.Reported, Reason: s.Reason}
 	if !p.Reported.IsZero() {
 		r.Age = time.Since(p.Reported).Seconds()
 	}
@@ -65,8 +91,14 @@ func row(s holder.Status, p holder.Page) listed {
 	switch {
 	case s.State != holder.Up:
 		r.State = string(s.State)
+		if s.Link != nil && s.Link.On && s.State != holder.Suspect {
+			r.What += ", output kept"
+		}
 	case p.Gone:
 		r.State, r.What = "ended", "nbremote open "+s.Name+" starts it anew"
+		if p.Rebooted {
+			r.What = s.Name + " was started again; " + r.What
+		}
 	case k.Busy > 0:
 		r.State = "busy"
 		if !k.BusySince.IsZero() {
@@ -78,12 +110,27 @@ func row(s holder.Status, p holder.Page) listed {
 	return r
 }
 
-// kernelsOf is what the last report says of the page's kernels.
-func kernelsOf(p holder.Page) jupyter.Kernels {
+// serverOf is the Jupyter that a page leads to; nil: none that is known.
+func serverOf(p holder.Page) *jupyter.Server {
 	var kept info
-	if json.Unmarshal(p.Info, &kept) != nil || kept.Server == nil {
-		return jupyter.Kernels{}
+	if json.Unmarshal(p.Info, &kept) != nil {
+		return nil
 	}
-	base := kept.Server.BaseURL
-	return jupyter.ParseKernels(p.Report[base+"api/kernels"], p.Report[base+"api/sessions"])
+	return kept.Server
+}
+
+// kernelsOf is what the last report says of the page's kernels.
+func kernelsOf(p holder.Page) kernel.Summary {
+	server := serverOf(p)
+	if server == nil {
+		return kernel.Summary{}
+	}
+	base := server.BaseURL
+	report := func(path string) json.RawMessage {
+		if text, ok := p.Report[base+path+untracked]; ok {
+			return text
+		}
+		return p.Report[base+path] // of a page that an older version opened
+	}
+	return kernel.Sum(kernel.ParseRunning(report("api/kernels"), report("api/sessions")))
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // machine says in one line what the host has left: GPUs, memory, disk.
-func machine(h *jupyter.Host) string {
+func machine(h *jupyter.Machine) string {
 	parts := []string{}
 	if gpus := gpus(h.GPUs); gpus != "" {
 		parts = append(parts, gpus)

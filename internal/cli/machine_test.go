@@ -7,7 +7,7 @@ import (
 )
 
 func TestMachine(t *testing.T) {
-	h := &jupyter.Host{
+	h := &jupyter.Machine{
 		GPUs: []jupyter.GPU{
 			{Index: 0, Name: "H100", Percent: 96, Used: 72704, Total: 81920, Foreign: true},
 			{Index: 1, Name: "H100", Used: 4, Total: 81920},
@@ -20,7 +20,7 @@ func TestMachine(t *testing.T) {
 	if got := machine(h); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := machine(&jupyter.Host{}); got != "" {
+	if got := machine(&jupyter.Machine{}); got != "" {
 		t.Errorf("nothing known: %q", got)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"nbremote/internal/holder"
@@ -27,6 +26,8 @@ type openCmd struct {
 	NoBrowser      bool          `help:"Open no browser; print the address with its token."`
 	NewTab         bool          `help:"Open a tab even when one is connected."`
 	Foreground     bool          `help:"Stay, and say what the line does; Ctrl-C closes it."`
+	IdleTimeout    time.Duration `help:"End kernels that have done nothing for so long, also with a tab open, and then Jupyter once nobody looks at it; what is busy runs on." placeholder:"8h"`
+	Wait           bool          `help:"Where the host cannot be reached, try until it can."`
 	ConnectTimeout time.Duration `default:"15s" help:"How long a sign-in may take, without the time a person needs."`
 	StartTimeout   time.Duration `default:"60s" help:"How long Jupyter may take to start."`
 
@@ -51,6 +52,8 @@ type opened struct {
 	Version   string     `json:"jupyter_version"`
 	Directory string     `json:"directory"`
 	Steps     []stepTime `json:"steps"`
+	// Link is how bytes go: by the relay on the host, or why not.
+	Link *holder.Link `json:"link,omitempty"`
 }
 
 // info is what open keeps with the page for the commands that come later.
@@ -75,7 +78,7 @@ func (c *openCmd) run(a *app, w where) error {
 	if done, err := c.openAgain(a, w); done || err != nil {
 		return err
 	}
-	line, err := a.connect(a.ctx, w)
+	line, err := c.connect(a, w)
 	if err != nil {
 		return err
 	}
@@ -84,6 +87,7 @@ func (c *openCmd) run(a *app, w where) error {
 	if err != nil {
 		return err
 	}
+	c.sayIdle(a, server)
 	if err := c.prove(a, line, w, server); err != nil {
 		return err
 	}
@@ -94,6 +98,9 @@ func (c *openCmd) run(a *app, w where) error {
 	if err != nil {
 		return err
 	}
+	if err := c.offerProject(a, line, w, host, server); err != nil {
+		return err
+	}
 	return c.show(a, line, w, page, server, host)
 }
 
@@ -101,13 +108,14 @@ func (c *openCmd) where(a *app) (where, error) {
 	if c.ConnectTimeout <= 0 || c.StartTimeout <= 0 {
 		return where{}, usage("read the time limits: they must be above 0", "--connect-timeout 15s")
 	}
+	if c.IdleTimeout != 0 && c.IdleTimeout < time.Second {
+		return where{}, usage("read --idle-timeout: at least a second", "--idle-timeout 8h")
+	}
 	if c.Port < 0 || c.Port > 65535 {
 		return where{}, usage(fmt.Sprintf("read --port %d: not a port", c.Port), "--port 8890, or leave it out")
 	}
-	for _, kv := range c.Setenv {
-		if k, _, ok := strings.Cut(kv, "="); !ok || !validEnvName(k) {
-			return where{}, usage("read --setenv "+quoted(kv)+": not KEY=VALUE", "--setenv OMP_NUM_THREADS=8")
-		}
+	if err := checkSetenv(c.Setenv); err != nil {
+		return where{}, err
 	}
 	w, err := a.where(c.Host)
 	if len(c.Via) > 0 {
@@ -116,13 +124,8 @@ func (c *openCmd) where(a *app) (where, error) {
 	if c.Name != "" {
 		w.Session = c.Name
 	}
-	if settings := a.config.Hosts[w.Host]; err == nil {
-		if w.Path == "" && w.Session == "" {
-			w.Path = settings.Dir
-		}
-		if c.Env == "" {
-			c.Env = settings.Env
-		}
+	if err == nil && c.Env == "" {
+		c.Env = a.config.Hosts[w.Host].Env
 	}
 	return w, err
 }
@@ -139,12 +142,14 @@ func (c *openCmd) openAgain(a *app, w where) (bool, error) {
 		return false, nil
 	}
 	page, kept, ok := findPage(status, w)
-	if !ok || c.Foreground || page.Gone || (c.Port != 0 && c.Port != page.Port) {
+	if !ok || c.Foreground || page.Gone || (c.Port != 0 && (c.Port != page.Port || page.Moved != 0)) {
 		return false, nil
 	}
 	server := *kept.Server
 	server.Reused = true
 	a.ui.Line(w.Host+"/"+page.Session, "running since "+ui.Since(server.Started))
+	c.sayIdle(a, &server)
+	a.sayPort(page)
 	l := &line{Client: client}
 	return true, c.show(a, l, w, page, &server, nil)
 }
@@ -206,6 +211,10 @@ func refusedThere(ctx context.Context, line *line, s *jupyter.Server) bool {
 	return err == nil && there
 }
 
+// untracked: being looked at is no activity, which would keep a Jupyter with an
+// idle timeout for ever.
+const untracked = "?no_track_activity=1"
+
 // forward opens the local port in front of the server.
 func (c *openCmd) forward(a *app, line *line, w where, s *jupyter.Server) (holder.Page, error) {
 	kept := info{Asked: []string{w.Path}, Server: s, Started: s.Started}
@@ -226,17 +235,10 @@ func (c *openCmd) forward(a *app, line *line, w where, s *jupyter.Server) (holde
 	network, addr := s.Far()
 	page, err := line.AddPage(a.ctx, holder.PageSpec{
 		Session: s.Session, Network: network, Addr: addr, Token: s.Token, Path: s.Path, Port: c.Port,
-		Watch: []string{s.BaseURL + "api/kernels", s.BaseURL + "api/sessions"}, Info: raw,
+		Watch: []string{s.BaseURL + "api/kernels" + untracked, s.BaseURL + "api/sessions" + untracked}, Info: raw,
 	})
-	if err == nil && page.Moved != 0 {
-		a.ui.Note(fmt.Sprintf("port %d is taken%s; %d is used instead", page.Moved, by(page.TakenBy), page.Port))
+	if err == nil {
+		a.sayPort(page)
 	}
 	return page, err
-}
-
-func by(who string) string {
-	if who == "" {
-		return ""
-	}
-	return " by " + who
 }

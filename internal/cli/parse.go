@@ -9,6 +9,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
+
+	"nbremote/internal/remote"
 )
 
 // newParser makes the parser of the command tree.
@@ -73,7 +75,7 @@ func tryHelp(err error) string {
 
 // overview is what nbremote --help prints; the flags below it are those of
 // every command.
-const overview = `Jupyter on another machine, in your browser. A lost line leaves it running.
+const overview = `Jupyter on another machine, in your browser. A lost line loses no output.
   nbremote open gpu1            find or start Jupyter on gpu1, open it here
   nbremote open gpu1:~/proj     in a project's directory
   nbremote demo                 try it on this computer alone
@@ -83,13 +85,24 @@ Notebooks
   open HOST[:DIR|:FILE]     open Jupyter; again: same server, same address
   url HOST                  the address with its token (--copy, --json)
   close [HOST|PORT]         end line and ports here; what is there runs on
-  stop HOST[/NAME]          end Jupyter
+  stop HOST[/NAME]          end Jupyter (--idle 8h, --all)
   restart HOST[/NAME]       Jupyter anew: same session, port and token
 See
   ls                        all that is open
+  status [HOST]             line, kernels, GPUs, memory, disk (--watch)
   logs HOST[/NAME]          what Jupyter printed (-f)
+  doctor HOST               check each step, offer repairs
+  attach HOST[/NAME]        its terminal
+  shell HOST[:DIR]          a shell that survives the line
+Kernels
+  kernel add [ENV]          make an environment a kernel, proven; no ENV: choose
+  kernel list               kernels, running ones, environments not yet added
+  kernel restart|interrupt|stop|remove NAME
 Set-up
+  ide EDITOR                launch configurations for VS Code, Cursor, PyCharm
+  stdio HOST                for ssh_config: ssh, git, VS Code through our gateways
   config                    settings in force, and where each comes from
+  clean HOST                what nbremote has put there; remove it
   demo, completion, version
 
 -h --json -q -v --no-input; -y: yes to installs and stops, never to a host key
@@ -105,12 +118,12 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, ctx)
 }
 
-// validEnvName says whether a shell takes name as a variable's.
-func validEnvName(name string) bool {
-	if name == "" || strings.ContainsAny(name[:1], "0123456789") {
-		return false
+// checkSetenv refuses what is no KEY=VALUE.
+func checkSetenv(all []string) error {
+	for _, kv := range all {
+		if k, _, ok := strings.Cut(kv, "="); !ok || !remote.EnvName(k) {
+			return usage("read --setenv "+quoted(kv)+": not KEY=VALUE", "--setenv OMP_NUM_THREADS=8")
+		}
 	}
-	return strings.IndexFunc(name, func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}) < 0
+	return nil
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"time"
 
 	"nbremote/internal/holder"
 	"nbremote/internal/ui"
@@ -17,30 +16,55 @@ func (c *openCmd) show(a *app, line *line, w where, page holder.Page, s *jupyter
 		return err
 	}
 	told := "listening on 127.0.0.1"
-	withToken := c.NoBrowser || !ui.IsTerminal(os.Stdout)
+	// An editor that watches the lines of a task keeps them, and shows them: it
+	// gets no token. Nobody reads what open prints by $(…) while it stays.
+	watched := c.Foreground && !c.demo && a.Progress == "plain"
+	withToken := !watched && (c.NoBrowser || !ui.IsTerminal(os.Stdout))
 	if !c.NoBrowser {
 		var shown bool
 		if told, shown, err = c.browse(a, line, page, s); err != nil {
 			return err
 		}
-		withToken = withToken || !shown
+		withToken = withToken || !shown && !watched
 	}
 	a.remember(w)
 	a.ui.Ready(w.Host+"/"+page.Session, fmt.Sprintf("http://127.0.0.1:%d", page.Port), told)
 	if host != nil && !c.demo {
-		a.aboutHost(w, host)
+		a.aboutHost(w, line, status, host)
 	}
 	out := opened{
 		Host: w.Host, Session: page.Session, URL: page.URL, Token: page.Token, Port: page.Port, HolderPID: status.PID,
-		Reused: s.Reused, Version: s.Version, Directory: s.Dir, Steps: a.steps,
+		Reused: s.Reused, Version: s.Version, Directory: s.Dir, Steps: a.steps, Link: status.Link,
 	}
 	if err := a.printOpened(out, withToken); err != nil {
 		return err
+	}
+	if watched && !a.JSON {
+		a.ui.Note("with its token, to be pasted: nbremote url " + shellWord(w.Host+"/"+page.Session) + " --copy")
 	}
 	if c.Foreground {
 		return c.stay(a, line, w)
 	}
 	return nil
+}
+
+// sayPort says what is not as usual with the local port.
+func (a *app) sayPort(p holder.Page) {
+	if p.Moved != 0 {
+		by := ""
+		if p.TakenBy != "" {
+			by = " by " + p.TakenBy
+		}
+		a.ui.Note(fmt.Sprintf("port %d is taken%s; %d is used instead, and %d again when it is free", p.Moved, by, p.Port, p.Moved))
+		a.ui.Note(fmt.Sprintf("a tab still open at 127.0.0.1:%d speaks to that program, not to Jupyter: close it", p.Moved))
+	}
+	again := ""
+	if p.Back {
+		again = "free again and "
+	}
+	for _, port := range p.Also {
+		a.ui.Note(fmt.Sprintf("port %d is %sused; %d goes on for tabs opened there", p.Port, again, port))
+	}
 }
 
 // browse sends the browser to the page, unless a tab is connected.
@@ -63,51 +87,18 @@ func (c *openCmd) browse(a *app, line *line, page holder.Page, s *jupyter.Server
 
 // aboutHost says what the host has left, and on the first open of a host what
 // to do next.
-func (a *app) aboutHost(w where, host *jupyter.Host) {
-	if text := machine(host); text != "" {
+func (a *app) aboutHost(w where, l *line, status holder.Status, host *jupyter.Host) {
+	a.keepMeasured(status.Key, host.Machine)
+	if text := machine(&host.Machine); text != "" {
 		a.ui.Note(text)
 	}
 	if !a.firstTime(w.Host) {
 		return
 	}
-	a.ui.Note("Lid closed, network lost: Jupyter and its kernels run on.")
+	lost := "Lid closed, network lost: Jupyter and its kernels run on."
+	if by, err := l.Link(a.ctx); err == nil && by != nil && by.On {
+		lost = "Network lost: no output is lost while the tab stays."
+	}
+	a.ui.Note(lost)
 	a.ui.Note("Again: nbremote open   Log: nbremote logs   End Jupyter: nbremote stop")
-}
-
-// stay says what the line does until Ctrl-C, which closes the line and its
-// ports here.
-func (c *openCmd) stay(a *app, l *line, w where) error {
-	if c.demo {
-		a.ui.Note("Ctrl-C ends the demo.")
-	} else {
-		a.ui.Note("Ctrl-C closes the line and its ports here; Jupyter runs on.")
-	}
-	for {
-		select {
-		case e, ok := <-l.events:
-			if !ok {
-				return &holder.Error{Text: "hold " + w.Host + ": the background process has ended", ClassName: "line"}
-			}
-			a.sayLine(w, e)
-		case <-a.ctx.Done():
-			if !c.demo {
-				a.closeQuietly(l.Client)
-			}
-			return a.ctx.Err()
-		}
-	}
-}
-
-func (a *app) sayLine(w where, e holder.Event) {
-	now := time.Now().Format("15:04:05")
-	switch {
-	case e.State == holder.Up:
-		a.ui.Note(fmt.Sprintf("%s %s: the line is back", now, w.Host))
-	case e.Kind == "error":
-		a.ui.Note(fmt.Sprintf("%s %s: %s", now, w.Host, e.Error.Text))
-	case e.State == holder.Down:
-		a.ui.Note(fmt.Sprintf("%s %s: line down (%s); Jupyter runs on", now, w.Host, e.Text))
-	case e.State != "":
-		a.ui.Note(fmt.Sprintf("%s %s: %s (%s)", now, w.Host, e.State, e.Text))
-	}
 }

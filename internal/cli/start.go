@@ -170,13 +170,20 @@ func (c *openCmd) start(a *app, line *line, w where, look jupyter.Look, host *ju
 	if err != nil {
 		return nil, err
 	}
+	how, err := line.Link(a.ctx)
+	if err != nil {
+		return nil, err
+	}
 	session, _ := host.Choose(look)
 	name := w.Host + "/" + session
+	if host.KillsAtLogout {
+		a.ui.Note(w.Host + " ends what you leave running when you log out (KillUserProcesses), so Jupyter ends with the last connection; there: loginctl enable-linger")
+	}
 	step := a.ui.Start("started", "starting "+name)
 	began := time.Now()
 	server, err := jupyter.Start(a.ctx, line, jupyter.Wish{
 		Session: session, Dir: host.Dir, File: host.File, UI: c.UI, Install: install, Setenv: c.setenv(a, w),
-		Args: c.args, Token: token, Owner: owner(), StartTimeout: c.StartTimeout,
+		Args: c.arguments(a, w), Token: token, Owner: owner(), StartTimeout: c.StartTimeout, Relay: how != nil && how.On,
 	})
 	if err != nil {
 		step.Fail("")
@@ -195,6 +202,15 @@ func howStarted(s *jupyter.Server) string {
 		return "in tmux"
 	}
 	return "without tmux (there is none: it outlives the line all the same)"
+}
+
+// arguments of Jupyter: the person's own are the last word.
+func (c *openCmd) arguments(a *app, w where) []string {
+	args := c.idleArgs()
+	if a.config.Hosts[w.Host].Hardened {
+		args = append(args, "--KernelManager.transport=ipc")
+	}
+	return append(args, c.args...)
 }
 
 func (c *openCmd) setenv(a *app, w where) []string {

@@ -10,15 +10,24 @@ import (
 	"nbremote/internal/holder"
 	"nbremote/internal/ui"
 	"nbremote/jupyter"
+	"nbremote/kernel"
 )
 
 // stopCmd ends Jupyter on the host.
 type stopCmd struct {
-	Host string `arg:"" optional:"" predictor:"host" help:"HOST or HOST/NAME; left out: the last one used here."`
+	Host string        `arg:"" optional:"" predictor:"host" help:"HOST or HOST/NAME; left out: the last one used here."`
+	All  bool          `help:"All of yours: on HOST or, where that is left out, on every host that is open."`
+	Idle time.Duration `help:"Only what has been idle for so long, by its kernels and terminals and the host's clock; what is busy is left." placeholder:"8h"`
 }
 
 // Run asks when a kernel is busy, ends Jupyter, and closes its port.
 func (c *stopCmd) Run(a *app) error {
+	if err := c.checkIdle(); err != nil {
+		return err
+	}
+	if c.All || c.Idle > 0 {
+		return c.several(a)
+	}
 	line, host, w, name, err := a.session(c.Host)
 	if err != nil {
 		return err
@@ -34,13 +43,7 @@ func (c *stopCmd) Run(a *app) error {
 	case !runs(host, name):
 		return notRunning(w, full)
 	}
-	step := a.ui.Start("stopped", "ending "+full)
-	if err := jupyter.Stop(a.ctx, line, name); err != nil {
-		step.Fail("")
-		return fmt.Errorf("stop %s: %w", full, err)
-	}
-	step.Done(full + " has ended; its files stay")
-	return line.RemovePage(a.ctx, name)
+	return a.stopSession(line, full, name)
 }
 
 // runs says whether the session is there at all: a Jupyter that hangs before
@@ -53,9 +56,10 @@ func notRunning(w where, full string) error {
 	return notFound("find "+full+": it does not run", "nbremote open "+w.String())
 }
 
-// restartCmd starts Jupyter anew in the same session, with the same port and token.
+// restartCmd starts Jupyter anew in the same session, at the same address.
 type restartCmd struct {
 	Host         string        `arg:"" optional:"" predictor:"host" help:"HOST or HOST/NAME; left out: the last one used here."`
+	NewToken     bool          `help:"Make the token anew: addresses saved or passed on are no longer good."`
 	StartTimeout time.Duration `default:"60s" help:"How long Jupyter may take to start."`
 }
 
@@ -74,8 +78,15 @@ func (c *restartCmd) Run(a *app) error {
 	if err := a.mayEnd(line, server, name, "Restart Jupyter and lose its kernels?"); err != nil {
 		return err
 	}
+	token, told := "", "same address, same token"
+	if c.NewToken {
+		if token, err = newToken(); err != nil {
+			return err
+		}
+		told = "new token: nbremote url " + name
+	}
 	step := a.ui.Start("restarted", "restarting "+name)
-	again, err := jupyter.Restart(a.ctx, line, server.Session, c.StartTimeout)
+	again, err := jupyter.Restart(a.ctx, line, server.Session, c.StartTimeout, token)
 	if err != nil {
 		step.Fail("")
 		return fmt.Errorf("restart Jupyter on %s: %w", w.Host, err)
@@ -89,7 +100,7 @@ func (c *restartCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.ui.Ready(name, fmt.Sprintf("http://127.0.0.1:%d", page.Port), "same address, same token")
+	a.ui.Ready(name, fmt.Sprintf("http://127.0.0.1:%d", page.Port), told)
 	return nil
 }
 
@@ -119,11 +130,12 @@ func (a *app) mayEnd(line *line, s *jupyter.Server, name, question string) error
 	network, addr := s.Far()
 	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Second)
 	defer cancel()
-	k, err := jupyter.Busy(ctx, func(ctx context.Context) (net.Conn, error) { return line.Dial(ctx, network, addr) }, s)
+	running, err := kernel.Runs(ctx, func(ctx context.Context) (net.Conn, error) { return line.Dial(ctx, network, addr) }, *forKernel(s))
 	if err != nil {
 		a.ui.Note("whether a kernel is busy cannot be seen: " + err.Error())
 		return nil
 	}
+	k := kernel.Sum(running)
 	if k.Busy == 0 || a.Yes {
 		return nil
 	}

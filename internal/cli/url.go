@@ -18,9 +18,10 @@ func (c *urlCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	a.sayPort(page)
 	out := opened{
 		Host: w.Host, Session: page.Session, URL: page.URL, Token: page.Token, Port: page.Port, HolderPID: s.PID,
-		Reused: true, Version: kept.Server.Version, Directory: kept.Server.Dir,
+		Reused: true, Version: kept.Server.Version, Directory: kept.Server.Dir, Link: s.Link,
 	}
 	if !c.Copy {
 		return a.printOpened(out, true)

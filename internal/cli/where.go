@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"nbremote/internal/config"
+	"nbremote/internal/ui"
 	"nbremote/sshx"
 )
 
@@ -76,8 +77,12 @@ func (a *app) where(arg string) (where, error) {
 	if a.SSHConfig != "" {
 		w.SSHConfig, err = filepath.Abs(a.SSHConfig)
 	}
+	settings := a.config.Hosts[w.Host]
 	if len(w.Via) == 0 {
-		w.Via = a.config.Hosts[w.Host].Via
+		w.Via = settings.Via
+	}
+	if w.Path == "" && w.Session == "" {
+		w.Path = settings.Dir
 	}
 	return w, err
 }
@@ -99,15 +104,15 @@ func (a *app) named(arg string) (where, error) {
 	if len(open) == 0 {
 		return where{}, usage("no host given, and none was used in this directory before", "nbremote open HOST, a name of ~/.ssh/config or user@host:port")
 	}
-	names := make([]string, len(open))
+	names, choices := make([]string, len(open)), make([]ui.Choice, len(open))
 	for i, s := range open {
-		names[i] = s.Name
+		names[i], choices[i].Name = s.Name, s.Name
 	}
-	answer, err := a.ui.Choose(a.ctx, "Which host?", names)
+	i, err := a.ui.Choose(a.ctx, "Which host?", choices)
 	if err != nil {
 		return where{}, unanswered(err, "which host: "+strings.Join(names, ", "), "nbremote ls; then name one")
 	}
-	return parseWhere(answer)
+	return parseWhere(names[i])
 }
 
 // uses is the file of what was last used in which directory.
@@ -115,6 +120,8 @@ type uses struct {
 	Version int              `json:"version"`
 	Last    map[string]where `json:"last"`   // by directory
 	Hinted  map[string]bool  `json:"hinted"` // hosts whose first open has been
+	// Offered are the projects whose environment was offered as a kernel.
+	Offered map[string]bool `json:"offered,omitempty"`
 }
 
 func (a *app) usesPath() string { return filepath.Join(a.place.State, "last-used.json") }
@@ -167,6 +174,18 @@ func (a *app) firstTime(host string) bool {
 	u.Hinted[host] = true
 	a.writeUses(u)
 	return true
+}
+
+// offered says whether the person was asked about the project in dir before.
+func (a *app) offered(w where, dir string) bool { return a.readUses().Offered[w.Host+":"+dir] }
+
+func (a *app) rememberOffer(w where, dir string) {
+	u := a.readUses()
+	if u.Offered == nil {
+		u.Offered = map[string]bool{}
+	}
+	u.Offered[w.Host+":"+dir] = true
+	a.writeUses(u)
 }
 
 func (a *app) writeUses(u uses) {

@@ -1,6 +1,10 @@
 package cli
 
-import "testing"
+import (
+	"testing"
+
+	"nbremote/internal/config"
+)
 
 func TestParseWhere(t *testing.T) {
 	for arg, want := range map[string]where{
@@ -33,6 +37,21 @@ func TestParseWhere(t *testing.T) {
 			t.Errorf("%q was taken as %+v", arg, got)
 		} else if classOf(err) != "usage" {
 			t.Errorf("%q: class %q of %v", arg, classOf(err), err)
+		}
+	}
+}
+
+// The directory of the settings is meant by every command, not only by open.
+func TestWhere_Settings(t *testing.T) {
+	a := &app{config: &config.Config{Hosts: map[string]config.Host{"gpu1": {Dir: "~/proj", Via: []string{"gw"}}}}}
+	for arg, want := range map[string]where{
+		"gpu1":       {Host: "gpu1", Path: "~/proj"},
+		"gpu1:/data": {Host: "gpu1", Path: "/data"},
+		"gpu1/train": {Host: "gpu1", Session: "train"},
+	} {
+		got, err := a.where(arg)
+		if err != nil || got.Path != want.Path || got.Session != want.Session || len(got.Via) != 1 {
+			t.Errorf("%q: got %+v, %v, want %+v", arg, got, err, want)
 		}
 	}
 }

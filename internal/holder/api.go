@@ -23,6 +23,7 @@ type State string
 const (
 	Connecting  State = "connecting"
 	Up          State = "up"
+	Suspect     State = "suspect" // silent for too long: another connection is being made beside it
 	Down        State = "down"
 	NeedsSignIn State = "needs sign-in" // a person must answer; no dial starts by itself
 	Stopped     State = "stopped"       // a changed host key: nothing is tried until a command asks
@@ -41,6 +42,11 @@ type Spec struct {
 	Target *sshx.Target `json:"target"`
 	// ConnectTimeout bounds the phases of a sign-in that need no person; 0 is 15 s.
 	ConnectTimeout time.Duration `json:"connect_timeout"`
+	// RelayIdle is how long the relay on the host stays with nothing to do; 0
+	// is ten minutes.
+	RelayIdle time.Duration `json:"relay_idle,omitempty"`
+	// NoNotices: the person wants no desktop notices.
+	NoNotices bool `json:"no_notices,omitempty"`
 }
 
 // Status is what a holder says of itself.
@@ -59,8 +65,32 @@ type Status struct {
 	Reason  string    `json:"reason,omitempty"`
 	NextTry time.Time `json:"next_try,omitzero"`
 	SignIn  string    `json:"sign_in,omitempty"`
-	Behind  int       `json:"behind"` // connections that other holders run through this one
+	Link    *Link     `json:"link,omitempty"` // how bytes go; nil: nothing was asked of the host yet
+	Behind  int       `json:"behind"`         // connections that other holders run through this one
 	Pages   []Page    `json:"pages"`
+	// Goroutines of the holder, and the bytes that its garbage collector found in
+	// use last: what it leaves behind shows here first.
+	Goroutines int    `json:"goroutines,omitempty"`
+	Live       uint64 `json:"live_bytes,omitempty"`
+}
+
+// Link is how bytes go over the line.
+type Link struct {
+	On    bool    `json:"on"` // by the relay on the host: streams outlive connections
+	Why   string  `json:"why,omitempty"`
+	RTTMS float64 `json:"round_trip_ms,omitempty"`
+	Here  int64   `json:"waiting_here,omitempty"`  // bytes for the host
+	There int64   `json:"waiting_there,omitempty"` // bytes on the host for us
+	Spool int64   `json:"spool,omitempty"`         // on the host's disk, of all links
+	Quota int64   `json:"spool_quota,omitempty"`
+	Cuts  []Cut   `json:"cuts,omitempty"`         // the last ten
+	Lost  int     `json:"streams_lost,omitempty"` // ended early: the relay did, or its room was full
+}
+
+// Cut is a time when the line was down.
+type Cut struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
 }
 
 // PageSpec asks for a local port in front of one web server on the host.
@@ -70,8 +100,8 @@ type PageSpec struct {
 	Addr    string `json:"addr"`
 	Token   string `json:"token"`
 	Path    string `json:"path"` // of the page to open, e.g. /lab
-	// Port is the local port to take, or nothing: 0 is the port of last time,
-	// else a free one.
+	// Port is the local port to take, or nothing, and the session's own from
+	// then on: 0 is its own, else a free one.
 	Port int `json:"port"`
 	// Watch are paths asked for each minute with the token; the last answers
 	// stand in Page.Report.
@@ -85,11 +115,37 @@ type Page struct {
 	PageSpec
 	URL      string                     `json:"url"` // http://127.0.0.1:PORT/PATH, without the token
 	Tabs     int                        `json:"tabs"`
-	Gone     bool                       `json:"gone"`            // the server on the host has ended
-	Moved    int                        `json:"moved,omitempty"` // the port of last time, when it was taken
+	Waiting  int                        `json:"waiting"`            // requests without an answer: while the line is down, held ones
+	Gone     bool                       `json:"gone"`               // the server on the host has ended
+	Rebooted bool                       `json:"rebooted,omitempty"` // because the host was started again
+	Moved    int                        `json:"moved,omitempty"`    // the session's own port, while somebody else has it
 	TakenBy  string                     `json:"taken_by,omitempty"`
+	Back     bool                       `json:"back,omitempty"` // it was moved, and has its own port again
+	Also     []int                      `json:"also,omitempty"` // ports that go on while tabs opened there use them
+	Kept     []Kept                     `json:"kept,omitempty"`
+	Dropped  []Dropped                  `json:"dropped,omitempty"` // the last ten
 	Report   map[string]json.RawMessage `json:"report,omitempty"`
 	Reported time.Time                  `json:"reported,omitzero"`
+}
+
+// Kept is what waits for a page of a kernel's messages: it is away, or does not
+// take what comes.
+type Kept struct {
+	Kernel   string    `json:"kernel"`
+	Messages int64     `json:"messages"`
+	Bytes    int64     `json:"bytes"`
+	Oldest   time.Time `json:"oldest,omitzero"`
+	Away     time.Time `json:"away,omitzero"` // since when the page is
+}
+
+// Dropped is messages of a kernel that no page will get.
+type Dropped struct {
+	Kernel   string    `json:"kernel"`
+	Messages int64     `json:"messages"`
+	Bytes    int64     `json:"bytes"`
+	From     time.Time `json:"from"`
+	To       time.Time `json:"to"`
+	Why      string    `json:"why"`
 }
 
 // Opening is the answer to a wish to show a page in the browser.
@@ -104,7 +160,7 @@ type Opening struct {
 
 // Event is one line of what an attached command is told.
 type Event struct {
-	Kind     string        `json:"event"` // start, done, notice, question, answered, state, up, error
+	Kind     string        `json:"event"` // start, done, notice, warning, question, answered, state, up, port, gone, error
 	Hop      string        `json:"hop,omitempty"`
 	Text     string        `json:"text,omitempty"`
 	MS       int64         `json:"ms,omitempty"`

@@ -88,6 +88,13 @@ func (a *attached) canAsk() bool {
 	return a.asker() != nil
 }
 
+// asking says whether a question is open.
+func (a *attached) asking() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.pending) > 0
+}
+
 func (a *attached) count() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -17,6 +17,9 @@ type AttachOptions struct {
 	Alias string `json:"alias"`
 	// Watch only listens: a line that is down is not dialled for it.
 	Watch bool `json:"watch,omitempty"`
+	// Fresh: a line that is up is asked for a sign of life first, and replaced
+	// by a new one if there is none.
+	Fresh bool `json:"fresh,omitempty"`
 }
 
 // Attachment is a command's connection to a holder: as long as it is open, the

@@ -90,6 +90,20 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
+// Fresh is Status after a look at every page, if the line is up. An older holder
+// gives its last report.
+func (c *Client) Fresh(ctx context.Context) (s Status, err error) {
+	err = c.call(ctx, "GET", "/v1/status?fresh=1", nil, &s)
+	return s, err
+}
+
+// Link says how bytes go over the line, once that is known; nil before the
+// first script.
+func (c *Client) Link(ctx context.Context) (l *Link, err error) {
+	err = c.call(ctx, "GET", "/v1/link", nil, &l)
+	return l, err
+}
+
 // Close ends the holder: its ports, its line, itself. What runs on the host
 // runs on.
 func (c *Client) Close(ctx context.Context) error {
@@ -129,7 +143,11 @@ func (c *Client) Ask(ctx context.Context, q Question) (string, error) {
 
 // Run runs a script on the host; see remote.Runner.
 func (c *Client) Run(ctx context.Context, script string) ([]byte, error) {
-	resp, err := c.do(ctx, "POST", "/v1/run", scriptRequest{Script: script})
+	return c.run(ctx, scriptRequest{Script: script})
+}
+
+func (c *Client) run(ctx context.Context, req scriptRequest) ([]byte, error) {
+	resp, err := c.do(ctx, "POST", "/v1/run", req)
 	if err != nil {
 		return nil, err
 	}
@@ -163,9 +181,29 @@ func (c *Client) Stream(ctx context.Context, script string) (io.ReadCloser, erro
 	return remote.NewStream(resp.Body, nonce), nil
 }
 
-// Dial connects to an address as the host reaches it.
+// Dial connects to a server of this account, at an address as the host reaches
+// it. By the link a TCP port of another user is an error.
 func (c *Client) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	body, err := json.Marshal(dialRequest{Network: network, Addr: addr})
+	return c.dial(ctx, dialRequest{Network: network, Addr: addr})
+}
+
+// DialDirect is Dial for one who dials anew when the line is lost: by a channel
+// of the connection itself.
+func (c *Client) DialDirect(ctx context.Context, network, addr string) (net.Conn, error) {
+	return c.dial(ctx, dialRequest{Network: network, Addr: addr, Direct: true})
+}
+
+func (c *Client) dial(ctx context.Context, req dialRequest) (net.Conn, error) {
+	conn, err := c.upgrade(ctx, "/v1/dial", req)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// upgrade asks for a stream, which outlives ctx.
+func (c *Client) upgrade(ctx context.Context, path string, in any) (*dialled, error) {
+	body, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
 	}
@@ -176,9 +214,9 @@ func (c *Client) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	r := bufio.NewReader(conn)
-	resp, err := upgrade(conn, r, body)
-	if !stop() && err == nil {
-		err = ctx.Err()
+	resp, err := postOn(conn, r, path, body)
+	if !stop() {
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		conn.Close()
@@ -191,8 +229,8 @@ func (c *Client) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return &dialled{UnixConn: conn.(*net.UnixConn), r: r}, nil
 }
 
-func upgrade(conn net.Conn, r *bufio.Reader, body []byte) (*http.Response, error) {
-	req, err := http.NewRequest("POST", "http://holder/v1/dial", bytes.NewReader(body))
+func postOn(conn net.Conn, r *bufio.Reader, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequest("POST", "http://holder"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +247,10 @@ type dialled struct {
 }
 
 func (d *dialled) Read(b []byte) (int, error) { return d.r.Read(b) }
+
+// WriteTo is there because a copy to a file takes the descriptor of what it
+// copies from, and would pass by what has come already.
+func (d *dialled) WriteTo(w io.Writer) (int64, error) { return d.r.WriteTo(w) }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	resp, err := c.do(ctx, method, path, in)
@@ -235,6 +277,12 @@ func failed(resp *http.Response) error {
 	e := &Error{}
 	if json.Unmarshal(body, e) == nil && e.Text != "" {
 		return e
+	}
+	if resp.StatusCode == http.StatusNotFound {
+		return &Error{
+			Text: "what holds the line is of an older version, which cannot do that", ClassName: "other",
+			HintText: "nbremote close, then nbremote open: Jupyter runs on",
+		}
 	}
 	return fmt.Errorf("ask the holder: %s %s", resp.Status, bytes.TrimSpace(body))
 }

@@ -2,7 +2,6 @@ package holder
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -32,17 +32,25 @@ type holder struct {
 	version string
 	log     *log.Logger
 	memory  *memory
+	redials sshx.Redials
 	line    *line
 	asks    *attached
 	pages   *pages
 	stop    context.CancelFunc
+	ctx     context.Context // ends with the holder
+	linked  *linked
+	notices *notices
 
 	mu      sync.Mutex
 	aliases []string
 	signed  sshx.Signed
+	viaErr  error  // of the gateway before it, at the last dial
 	pinned  string // the host key of this holder's life, where none is kept
 	shells  *shells
-	// childAsked: the last dial asked a person through Client.Ask.
+	under   *sshx.Conn // of the shells
+	// childAsks counts the questions through Client.Ask; childAsked: the last
+	// sign-in had some.
+	childAsks  int
 	childAsked bool
 
 	behind int
@@ -70,6 +78,9 @@ func Serve(ctx context.Context, spec Spec, version string, logTo io.Writer, read
 		return fmt.Errorf("listen on %s: %w", sock, err)
 	}
 	defer os.Remove(sock)
+	pins := sshx.PinFile(spec.Place.Run, spec.Target)
+	os.Remove(pins)
+	defer os.Remove(pins)
 	if err := os.Chmod(sock, 0o600); err != nil {
 		l.Close()
 		return err
@@ -77,29 +88,33 @@ func Serve(ctx context.Context, spec Spec, version string, logTo io.Writer, read
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	h := newHolder(spec, version, log.New(logTo, "", log.LstdFlags|log.LUTC), cancel)
+	h.ctx = ctx
 	defer h.dropAliases()
 	return h.serve(ctx, l, ready)
 }
 
 func newHolder(spec Spec, version string, logger *log.Logger, stop context.CancelFunc) *holder {
 	h := &holder{
-		spec: spec, version: version, log: logger, asks: newAttached(), stop: stop,
+		spec: spec, version: version, log: logger, asks: newAttached(), stop: stop, ctx: context.Background(),
 		memory: loadMemory(spec.Place, spec.Target.Key()), idle: time.Now(),
 	}
 	h.line = newLine(spec.Target.Name)
-	h.line.dial, h.line.asker, h.line.notify = h.dial, h.asks.canAsk, h.tell
+	h.line.dial, h.line.asker, h.line.asking, h.line.notify = h.dial, h.asks.canAsk, h.asks.asking, h.tell
 	h.line.person = func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.signed.Person || h.childAsked }
 	h.pages = newPages(h)
+	h.linked = &linked{h: h}
+	h.notices = h.newNotices()
 	return h
 }
 
 func (h *holder) serve(ctx context.Context, l net.Listener, ready func()) error {
 	server := &http.Server{Handler: h.routes(), BaseContext: func(net.Listener) context.Context { return ctx }}
 	var wg sync.WaitGroup
-	wg.Add(3)
+	wg.Add(4)
 	go func() { defer wg.Done(); server.Serve(l) }()
 	go func() { defer wg.Done(); h.pages.watch(ctx) }()
 	go func() { defer wg.Done(); h.endWhenIdle(ctx) }()
+	go func() { defer wg.Done(); watchAddresses(ctx, h.addressesChanged) }()
 	ready()
 	err := h.waitForFirst(ctx)
 	if err == nil {
@@ -111,7 +126,9 @@ func (h *holder) serve(ctx context.Context, l net.Listener, ready func()) error 
 		}
 	}
 	h.stop()
+	h.notices.close()
 	h.pages.close()
+	h.linked.close()
 	server.Close()
 	wg.Wait()
 	if ctx.Err() != nil {
@@ -150,67 +167,104 @@ func (h *holder) lastWords(ctx context.Context) {
 
 // dial makes one connection to the target, through the holder of the gateway
 // before it if there is one.
-func (h *holder) dial(ctx context.Context) (*sshx.Conn, error) {
+// Again: it replaces one that was lost.
+func (h *holder) dial(ctx context.Context, again bool) (*sshx.Conn, error) {
 	t := h.spec.Target
 	start := time.Now()
 	h.mu.Lock()
-	h.childAsked = false
+	asked := h.childAsks
 	opts := sshx.Options{
 		Timeout: h.spec.ConnectTimeout, LastKey: h.memory.lastKey(), PinnedHostKey: h.pinned,
 		Notice: func(text string) { h.tell(Event{Kind: "notice", Hop: t.Name, Text: text}) },
 	}
 	h.mu.Unlock()
 	if h.asks.canAsk() {
-		opts.Ask = h.asks.ask
+		opts.Ask = h.ask
+	}
+	opts.Asking, opts.Dir = h.asks.asking, h.spec.Place.Run
+	if conn := sshx.Attach(ctx, t, opts); conn != nil {
+		h.signedIn(conn, start, false)
+		return conn, nil
 	}
 	if t.Via != nil {
-		hop, err := h.throughGateway(ctx)
+		hop, err := h.throughGateway(ctx, again)
+		h.mu.Lock()
+		h.viaErr = err
+		h.mu.Unlock()
 		if err != nil {
 			return nil, err
 		}
 		defer hop.Close()
-		opts.Dial = hop.Dial
+		opts.Dial, opts.DialCommand = hop.Dial, hop.command(t.Address())
 		start = time.Now()
 	}
-	h.tell(Event{Kind: "start", Hop: t.Name, Text: "signing in"})
+	if l, _ := h.linked.now(); again && l != nil {
+		opts.Again, opts.RTT = &h.redials, l.Status().RTT
+	}
+	if quiet := again && !h.line.person(); !quiet { // else several are under way
+		h.tell(Event{Kind: "start", Hop: t.Name, Text: "signing in"})
+	}
 	conn, err := sshx.Connect(ctx, t, opts)
 	if err != nil {
 		h.log.Printf("sign in: %v", err)
 		return nil, err
 	}
-	signed := conn.Signed()
 	h.mu.Lock()
-	h.signed, h.pinned, h.shells = signed, signed.HostKey, newShells(conn)
+	byChild := h.childAsks > asked
 	h.mu.Unlock()
-	h.memory.setLastKey(signed.KeyFingerprint)
-	h.log.Printf("signed in (%s)", signed.Method)
-	h.tell(Event{Kind: "done", Hop: t.Name, Text: signedText(signed), MS: time.Since(start).Milliseconds()})
+	h.signedIn(conn, start, byChild)
 	return conn, nil
-}
-
-func signedText(s sshx.Signed) string {
-	text := "signed in (" + s.Method + ")"
-	if s.HostKeySaved {
-		text += ", host key saved"
-	}
-	return text
 }
 
 func (h *holder) tell(e Event) {
 	if e.Kind == "state" {
 		h.log.Printf("line: %s %s", e.State, e.Text)
+		h.notices.hear(e.State, h.line.downSince())
 	}
 	h.asks.tell(e)
 }
 
 // runner is the connection's shells, once the line is up.
 func (h *holder) runner(ctx context.Context) (*shells, error) {
-	if _, err := h.line.wait(ctx); err != nil {
+	if l, _ := h.linked.now(); l != nil {
+		if err := h.line.passable(); err != nil {
+			return nil, err
+		}
+		return h.linked.shells(), nil
+	}
+	conn, err := h.line.wait(ctx)
+	if err != nil {
 		return nil, err
 	}
+	sh := h.shellsOn(conn)
+	h.linked.begin()
+	return sh, nil
+}
+
+// shellsOn are the shells of a connection of the line.
+func (h *holder) shellsOn(conn *sshx.Conn) *shells {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.shells, nil
+	if h.under != conn {
+		h.shells, h.under = directShells(conn), conn
+	}
+	return h.shells
+}
+
+// direct are the shells of the last connection that was used for some.
+func (h *holder) direct() *shells {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shells
+}
+
+// ask puts a question of the dial of ctx to a person.
+func (h *holder) ask(ctx context.Context, q Question) (string, error) {
+	if !asks(ctx) {
+		<-ctx.Done() // another dial asks
+		return "", context.Cause(ctx)
+	}
+	return h.asks.ask(ctx, q)
 }
 
 // hold counts something under way that keeps the holder alive.
@@ -256,6 +310,7 @@ func (h *holder) status() Status {
 	s := Status{
 		API: API, Version: h.version, PID: os.Getpid(), Key: t.Key(), Name: t.Name,
 		Address: t.Address(), User: t.User, Via: []string{}, Aliases: []string{}, Pages: h.pages.list(),
+		Goroutines: runtime.NumGoroutine(), Live: liveBytes(),
 	}
 	for _, hop := range t.Hops() {
 		if hop != t {
@@ -265,39 +320,19 @@ func (h *holder) status() Status {
 	h.line.mu.Lock()
 	s.State, s.Since, s.NextTry, s.Reason = h.line.state, h.line.since, h.line.nextTry, errText(h.line.err)
 	h.line.mu.Unlock()
+	s.Link = h.linked.status()
+	if l, _ := h.linked.now(); l != nil { // it dials, and knows since when
+		st := l.Status()
+		s.NextTry = st.NextTry
+		if s.State == Down && !st.Down.IsZero() {
+			s.Since = st.Down
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.Aliases = append(s.Aliases, h.aliases...)
 	s.SignIn, s.Behind = h.signed.Method, h.behind
 	return s
-}
-
-// addAlias lets a name as it was typed find this holder without resolving it.
-func (h *holder) addAlias(alias string) {
-	if alias == "" {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, a := range h.aliases {
-		if a == alias {
-			return
-		}
-	}
-	data, _ := json.Marshal(map[string]string{"key": h.spec.Target.Key()})
-	if err := writeFile(h.spec.Place.aliasPath(alias), data); err != nil {
-		h.log.Printf("keep the name %q: %v", alias, err)
-		return
-	}
-	h.aliases = append(h.aliases, alias)
-}
-
-func (h *holder) dropAliases() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, a := range h.aliases {
-		os.Remove(h.spec.Place.aliasPath(a))
-	}
 }
 
 func (p Place) path(name string) string { return filepath.Join(p.Run, name) }

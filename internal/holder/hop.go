@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"strings"
 	"sync"
+
+	"nbremote/internal/remote"
 )
 
 // hop is our use of the gateway's holder while we dial: its steps and
@@ -17,12 +21,13 @@ type hop struct {
 
 // throughGateway finds or starts the holder of the gateway before our target
 // and waits until its line is up.
-func (h *holder) throughGateway(ctx context.Context) (*hop, error) {
-	client, err := Ensure(ctx, Spec{Place: h.spec.Place, Target: h.spec.Target.Via, ConnectTimeout: h.spec.ConnectTimeout})
+// With fresh its line must have shown a sign of life just now.
+func (h *holder) throughGateway(ctx context.Context, fresh bool) (*hop, error) {
+	client, err := Ensure(ctx, Spec{Place: h.spec.Place, Target: h.spec.Target.Via, ConnectTimeout: h.spec.ConnectTimeout, NoNotices: h.spec.NoNotices})
 	if err != nil {
 		return nil, fmt.Errorf("start the connection to %s: %w", h.spec.Target.Via.Name, err)
 	}
-	a, err := client.Attach(ctx, AttachOptions{Ask: h.asks.canAsk(), Alias: ""})
+	a, err := client.Attach(ctx, AttachOptions{Ask: h.asks.canAsk(), Fresh: fresh})
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +48,7 @@ func (h *holder) throughGateway(ctx context.Context) (*hop, error) {
 			up.done.Add(1)
 			go func() {
 				defer up.done.Done()
-				text, err := h.asks.ask(ctx, *e.Question)
+				text, err := h.ask(ctx, *e.Question)
 				client.Answer(ctx, Answer{ID: e.ID, Text: text, Refused: err != nil})
 			}()
 		case "start", "done", "notice":
@@ -54,10 +59,34 @@ func (h *holder) throughGateway(ctx context.Context) (*hop, error) {
 
 // Dial connects to addr as the gateway reaches it.
 func (u *hop) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return u.client.Dial(ctx, network, addr)
+	return u.client.DialDirect(ctx, network, addr)
+}
+
+// command does what Dial does for a child of ours.
+func (u *hop) command(addr string) string {
+	program, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return strings.Join([]string{remote.Quote(program), "stdio", "--through", remote.Quote(u.client.Sock), remote.Quote(addr)}, " ")
 }
 
 func (u *hop) Close() {
 	u.line.Close()
 	u.done.Wait()
+}
+
+// farHop is farDirect for the holder of a machine behind this one. What is
+// silent may be its carrier, so it decides; by Fresh it has the line proved. A
+// line that needs a person is not replaced by that: the keepalive ends it, so
+// that this is said.
+func (h *holder) farHop(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := h.line.wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !h.line.person() {
+		conn.Patient()
+	}
+	return conn.Dial(ctx, network, addr)
 }

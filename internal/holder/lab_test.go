@@ -27,8 +27,29 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Command {
 		os.Exit(serveChild())
 	}
-	os.Exit(m.Run())
+	if len(os.Args) > 1 && os.Args[1] == NoticeCommand { // else a notice would be another run of all tests
+		os.Exit(0)
+	}
+	// What is started on "hosts" reads no files of this account, and leaves none.
+	home, err := os.MkdirTemp("", "nbr-home-")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("HOME", home)
+	code := m.Run()
+	hostHomes = append(hostHomes, home)
+	for _, home := range hostHomes {
+		leaveHost(home)
+	}
+	os.RemoveAll(home)
+	os.Exit(code)
 }
+
+// hostHomes are the homes of the test hosts; leaveHost ends what still runs there.
+var (
+	hostHomes []string
+	leaveHost = func(home string) {}
+)
 
 func serveChild() int {
 	var spec Spec

@@ -12,9 +12,10 @@ import (
 // line is the connection to the target: dialled, watched, dialled again. It
 // tells every change to notify.
 type line struct {
-	dial   func(ctx context.Context) (*sshx.Conn, error)
+	dial   func(ctx context.Context, again bool) (*sshx.Conn, error)
 	person func() bool // the last sign-in needed a person: never redial unasked
 	asker  func() bool // somebody who can be asked is connected
+	asking func() bool // somebody is asked
 	notify func(Event)
 	name   string
 
@@ -27,18 +28,37 @@ type line struct {
 	conn    *sshx.Conn
 	changed chan struct{} // closed and replaced at each change
 	kick    chan struct{} // a wish to dial now
+	doubt   chan struct{} // a wish to have the connection replaced: it is silent
+	handed  chan struct{} // closed when somebody else dials from here on
+	begging func()        // then: asks for a dial
+	suspect func()        // then: the line is doubted
+	back    chan struct{} // a wish to dial ourselves again
 }
 
 func newLine(name string) *line {
-	return &line{name: name, state: Connecting, since: time.Now(), changed: make(chan struct{}), kick: make(chan struct{}, 1)}
+	return &line{
+		name: name, state: Connecting, since: time.Now(), changed: make(chan struct{}),
+		kick: make(chan struct{}, 1), doubt: make(chan struct{}), handed: make(chan struct{}),
+		back: make(chan struct{}, 1),
+	}
 }
 
 // run dials and dials again until ctx ends or, before the first success, a
-// dial fails; it returns that failure.
+// dial fails; it returns that failure. After handOver it only waits, until
+// takeBack.
 func (l *line) run(ctx context.Context) error {
 	everUp := false
 	for failures := 0; ctx.Err() == nil; {
-		conn, err := l.dial(ctx)
+		if l.isHanded() {
+			select {
+			case <-l.back:
+				failures = 0
+				l.unasked(ctx, nil)
+			case <-ctx.Done():
+			}
+			continue
+		}
+		conn, err := l.connect(ctx, everUp)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -48,25 +68,56 @@ func (l *line) run(ctx context.Context) error {
 				return err
 			}
 			failures++
-			l.waitForTry(ctx)
+			if !l.waitForTry(ctx) {
+				l.unasked(ctx, err)
+			}
 			continue
 		}
 		everUp, failures = true, 0
-		l.set(Up, nil, conn)
+		if err := l.hold(ctx, conn); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// hold keeps a connection until it is lost or handed over; an error: ctx has
+// ended.
+func (l *line) hold(ctx context.Context, conn *sshx.Conn) error {
+	l.set(Up, nil, conn)
+	for {
 		select {
 		case <-conn.Done():
 			l.set(Down, lost(conn), nil)
-			if l.person() && !l.asker() {
-				l.set(NeedsSignIn, errors.New("the line was lost, and signing in needs a person"), nil)
-				l.waitForTry(ctx)
-			}
+			l.unasked(ctx, lost(conn))
+			return nil
+		case <-l.doubt:
+			conn = l.beside(ctx, conn)
+			l.set(Up, nil, conn)
+		case <-l.elsewhere():
+			return nil
 		case <-ctx.Done():
 			l.set(Down, ctx.Err(), nil)
 			conn.Close()
 			return ctx.Err()
 		}
 	}
-	return ctx.Err()
+}
+
+// unasked waits, before a dial that would ask a person by itself, for a wish of
+// somebody who can be asked. Others, the hosts behind this one say, are told why
+// there is none.
+func (l *line) unasked(ctx context.Context, lost error) {
+	for l.person() && !l.asker() && ctx.Err() == nil && !l.isHanded() {
+		l.mu.Lock()
+		l.nextTry = time.Time{}
+		l.mu.Unlock()
+		why := l.needsPerson(lost)
+		l.set(NeedsSignIn, why, nil)
+		if l.waitForTry(ctx) && !l.asker() {
+			l.notify(Event{Kind: "error", Error: newError(why)})
+		}
+	}
 }
 
 func lost(conn *sshx.Conn) error {
@@ -111,8 +162,8 @@ func backOff(failures int) time.Duration {
 	return 20 * time.Second
 }
 
-// waitForTry waits for the time of the next try, or for a wish.
-func (l *line) waitForTry(ctx context.Context) {
+// waitForTry waits for the time of the next try, or for a wish; true: for that.
+func (l *line) waitForTry(ctx context.Context) (wished bool) {
 	l.mu.Lock()
 	var due <-chan time.Time
 	if !l.nextTry.IsZero() {
@@ -124,12 +175,22 @@ func (l *line) waitForTry(ctx context.Context) {
 	select {
 	case <-due:
 	case <-l.kick:
+		return true
+	case <-l.elsewhere():
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // wish asks for a dial now, if none is under way.
 func (l *line) wish() {
+	l.mu.Lock()
+	beg := l.begging
+	l.mu.Unlock()
+	if beg != nil {
+		beg()
+		return
+	}
 	select {
 	case l.kick <- struct{}{}:
 	default:
@@ -138,7 +199,8 @@ func (l *line) wish() {
 
 func (l *line) set(s State, err error, conn *sshx.Conn) {
 	l.mu.Lock()
-	if l.state != s {
+	same := l.state == s
+	if !same {
 		l.since = time.Now()
 	}
 	switch {
@@ -158,6 +220,9 @@ func (l *line) set(s State, err error, conn *sshx.Conn) {
 	close(l.changed)
 	l.changed = make(chan struct{})
 	l.mu.Unlock()
+	if same && s == Up { // on another connection
+		return
+	}
 	e := Event{Kind: "state", State: s, Hop: l.name}
 	if err != nil {
 		e.Text = err.Error()
@@ -189,13 +254,17 @@ func (l *line) wait(ctx context.Context) (*sshx.Conn, error) {
 		conn, state, changed, err := l.now()
 		switch state {
 		case Up:
-			return conn, nil
+			if conn != nil { // else it has just been lost
+				return conn, nil
+			}
 		case NeedsSignIn, Stopped:
 			if !l.asker() {
 				return nil, err
 			}
 		}
-		l.wish()
+		if state != Suspect && state != Up {
+			l.wish()
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"nbremote/internal/link"
 )
 
 // memory is what is worth knowing about a target the next time, in one file of
@@ -21,7 +23,8 @@ type memory struct {
 type remembered struct {
 	Version int            `json:"version"`
 	LastKey string         `json:"last_key,omitempty"` // fingerprint of the key that signed in
-	Ports   map[string]int `json:"ports,omitempty"`    // local port by session
+	Ports   map[string]int `json:"ports,omitempty"`    // its own local port by session
+	Laptop  string         `json:"laptop,omitempty"`   // our identity towards the relay there, in hex
 }
 
 func loadMemory(place Place, key string) *memory {
@@ -56,6 +59,31 @@ func (m *memory) port(session string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.data.Ports[session]
+}
+
+// others are the ports that other sessions have for their own, on this target
+// and on every other.
+func (m *memory) others(session string) map[int]bool {
+	ports := map[int]bool{}
+	files, _ := os.ReadDir(filepath.Dir(m.path))
+	for _, f := range files {
+		var d remembered
+		raw, err := os.ReadFile(filepath.Join(filepath.Dir(m.path), f.Name()))
+		if err != nil || f.Name() == filepath.Base(m.path) || json.Unmarshal(raw, &d) != nil {
+			continue
+		}
+		for _, port := range d.Ports {
+			ports[port] = true
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for s, port := range m.data.Ports {
+		if s != session {
+			ports[port] = true
+		}
+	}
+	return ports
 }
 
 func (m *memory) setPort(session string, port int) {
@@ -102,4 +130,46 @@ func writeFile(path string, data []byte) error {
 func (p Place) aliasPath(alias string) string {
 	sum := sha256.Sum256([]byte(alias))
 	return p.path("alias-" + hex.EncodeToString(sum[:8]))
+}
+
+// laptop is the identity that this state directory has towards the target's relay.
+func (m *memory) laptop() (id link.ID) {
+	m.change(func(d *remembered) bool {
+		if raw, err := hex.DecodeString(d.Laptop); err == nil && len(raw) == len(id) {
+			copy(id[:], raw)
+			return false
+		}
+		id = link.NewID()
+		d.Laptop = id.String()
+		return true
+	})
+	return id
+}
+
+// addAlias lets a name as it was typed find this holder without resolving it.
+func (h *holder) addAlias(alias string) {
+	if alias == "" {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range h.aliases {
+		if a == alias {
+			return
+		}
+	}
+	data, _ := json.Marshal(map[string]string{"key": h.spec.Target.Key()})
+	if err := writeFile(h.spec.Place.aliasPath(alias), data); err != nil {
+		h.log.Printf("keep the name %q: %v", alias, err)
+		return
+	}
+	h.aliases = append(h.aliases, alias)
+}
+
+func (h *holder) dropAliases() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range h.aliases {
+		os.Remove(h.spec.Place.aliasPath(a))
+	}
 }

@@ -8,49 +8,66 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
+	"nbremote/internal/link"
 	"nbremote/internal/webproxy"
 )
 
 const (
-	firstPort   = 8890 // where looking for a free local port starts
-	lastPort    = 8989
 	watchEvery  = 60 * time.Second
-	watchLimit  = 1 << 20 // bytes of one answer that is looked at
+	restEvery   = 5*time.Minute - watchEvery/2 // where nobody uses the page
+	watchLimit  = 1 << 20                      // bytes of one answer that is looked at
 	openingTime = 30 * time.Second
 )
+
+// errOther: what answers is not the server that the page was opened for, or it
+// has another token since.
+var errOther = errors.New("it does not take the token any more")
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
 // pages are the local ports of one holder.
 type pages struct {
-	h    *holder
-	mu   sync.Mutex
-	all  map[string]*page
-	look chan struct{} // a wish to watch now
-	wg   sync.WaitGroup
+	h     *holder
+	mu    sync.Mutex
+	all   map[string]*page
+	look  chan struct{} // a wish to watch now
+	store *webproxy.Store
+	wg    sync.WaitGroup
+	boot  string // of the host; watch's own
+
+	ended bool
 }
 
-// page is one port with its proxy.
+// page is one proxy with its ports. Where both are wanted, pages.mu is locked
+// before page.mu.
 type page struct {
+	proxy    *webproxy.Proxy
+	client   *http.Client // for watching
+	closed   chan struct{}
+	settling bool // by pages.settle; under pages.mu
+	waiting  waiting
+
 	mu       sync.Mutex
 	spec     PageSpec
-	proxy    *webproxy.Proxy
-	server   *http.Server
-	client   *http.Client // for watching
-	moved    int
+	doors    []*door // the last is the page's address, the others go when nobody uses them; changed with pages.mu held too
+	moved    int     // the session's own port, when it was taken; changed with pages.mu held too
 	takenBy  string
+	back     bool // it was moved, and the other port is still there
 	gone     bool
+	rebooted bool // that is why
 	report   map[string]json.RawMessage
 	reported time.Time
 	opened   time.Time // when a tab was last sent here
+	dropped  []Dropped
 }
 
 func newPages(h *holder) *pages {
-	return &pages{h: h, all: map[string]*page{}, look: make(chan struct{}, 1)}
+	return &pages{h: h, all: map[string]*page{}, look: make(chan struct{}, 1), store: newStore(h.spec.Place, h.spec.Target.Key())}
 }
 
 // add opens the local port of a session, or gives the open one its new
@@ -58,106 +75,83 @@ func newPages(h *holder) *pages {
 func (ps *pages) add(spec PageSpec) (Page, error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if old := ps.all[spec.Session]; old != nil {
-		if spec.Port == 0 || spec.Port == old.proxy.Port {
-			old.renew(spec)
-			ps.wish()
-			return old.public(), nil
-		}
-		old.close()
-		delete(ps.all, spec.Session)
+	if ps.ended {
+		return Page{}, &Error{Text: "open a local port: this connection is being closed", ClassName: "line"}
 	}
-	l, moved, by, err := ps.listen(spec)
-	if err != nil {
+	p := ps.all[spec.Session]
+	if p == nil {
+		p = ps.newPage(spec)
+	}
+	if err := ps.house(p, spec.Session, spec.Port); err != nil {
 		return Page{}, err
 	}
-	p := &page{spec: spec, moved: moved, takenBy: by}
-	p.start(ps, l)
+	p.renew(spec)
 	ps.all[spec.Session] = p
-	ps.h.memory.setPort(spec.Session, p.proxy.Port)
 	ps.wish()
 	return p.public(), nil
 }
 
-// listen takes the wanted port, or that of last time, or a free one. A listener
-// is used as it was bound: no port is chosen first and bound later.
-func (ps *pages) listen(spec PageSpec) (l net.Listener, moved int, takenBy string, err error) {
-	if spec.Port != 0 {
-		l, err = webproxy.Listen(spec.Port)
-		return l, 0, "", err
-	}
-	if last := ps.h.memory.port(spec.Session); last != 0 {
-		if l, err = webproxy.Listen(last); err == nil {
-			return l, 0, "", nil
-		}
-		moved = last
-		var taken *webproxy.TakenError
-		if errors.As(err, &taken) {
-			takenBy = taken.By
-		}
-	}
-	for port := firstPort; port <= lastPort; port++ {
-		if l, err = webproxy.Listen(port); err == nil {
-			return l, moved, takenBy, nil
-		}
-	}
-	l, err = webproxy.Listen(0)
-	return l, moved, takenBy, err
-}
-
-func (p *page) start(ps *pages, l net.Listener) {
+// newPage is a page without a port.
+func (ps *pages) newPage(spec PageSpec) *page {
+	p := &page{spec: spec, closed: make(chan struct{})}
 	p.proxy = &webproxy.Proxy{
-		Port: l.Addr().(*net.TCPAddr).Port,
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			network, addr := p.address()
-			c, err := ps.h.far(ctx, network, addr)
-			if err != nil {
-				ps.wish()
-				return nil, err
-			}
-			return &watched{Conn: c, ended: ps.wish}, nil
-		},
-		Up:    func() bool { _, state, _, _ := ps.h.line.now(); return state == Up },
-		Token: func() string { p.mu.Lock(); defer p.mu.Unlock(); return p.spec.Token },
-		Since: func() time.Time { return ps.h.line.downSince() },
-		Host:  ps.h.spec.Target.Name, Command: "nbremote open " + ps.h.spec.Target.Name,
+		Dial:       func(ctx context.Context) (net.Conn, error) { return p.dial(ctx, ps) },
+		DialKernel: func(ctx context.Context) (net.Conn, error) { return p.dial(ctx, ps, link.Always) },
+		Store:      ps.store,
+		Dropped:    func(d webproxy.Drop) { p.lost(ps.h, d) },
+		Up:         func() bool { _, state, _, _ := ps.h.line.now(); return state == Up },
+		Prove:      ps.h.prove,
+		Token:      func() string { p.mu.Lock(); defer p.mu.Unlock(); return p.spec.Token },
+		Since:      func() time.Time { return ps.h.line.downSince() },
+		Host:       ps.h.spec.Target.Name, Command: "nbremote open " + ps.h.spec.Target.Name,
 	}
-	p.server = &http.Server{Handler: p.proxy, ReadHeaderTimeout: 30 * time.Second}
 	p.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.proxy.Dial(ctx) },
 	}}
-	ps.wg.Add(1)
-	go func() { defer ps.wg.Done(); p.server.Serve(l) }()
+	return p
 }
 
 func (p *page) close() {
-	p.server.Close()
+	close(p.closed)
+	for _, d := range p.doors {
+		d.close()
+	}
 	p.proxy.Close() // the websockets, which the server no longer knows
 	p.client.CloseIdleConnections()
 }
 
-func (p *page) address() (network, addr string) {
+func (p *page) far() (network, addr string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.spec.Network, p.spec.Addr
+}
+
+// address is the local port. Called with p.mu held.
+func (p *page) address() int {
+	if len(p.doors) == 0 {
+		return 0
+	}
+	return p.doors[len(p.doors)-1].port
 }
 
 // renew takes the session's new address on the host; the port stays.
 func (p *page) renew(spec PageSpec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.spec, p.gone = spec, false
-	p.moved, p.takenBy = 0, ""
+	p.spec, p.gone, p.rebooted = spec, false, false
 }
 
 func (p *page) public() Page {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := Page{
-		PageSpec: p.spec, Tabs: p.proxy.Pages(), Gone: p.gone, Moved: p.moved, TakenBy: p.takenBy,
-		Report: p.report, Reported: p.reported, URL: localURL(p.proxy.Port, p.spec.Path),
+		PageSpec: p.spec, Tabs: p.proxy.Pages(), Waiting: int(p.waiting.n.Load()), Gone: p.gone, Rebooted: p.rebooted, Moved: p.moved, TakenBy: p.takenBy, Back: p.back,
+		Kept: keptOf(p.proxy), Dropped: slices.Clone(p.dropped), Report: p.report, Reported: p.reported, URL: localURL(p.address(), p.spec.Path),
 	}
-	out.Port = p.proxy.Port
+	out.Port = p.address()
+	for _, d := range p.doors[:len(p.doors)-1] {
+		out.Also = append(out.Also, d.port)
+	}
 	return out
 }
 
@@ -192,6 +186,18 @@ func (ps *pages) list() []Page {
 	return out
 }
 
+// waiting tells whether a tab is connected.
+func (ps *pages) waiting() bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, p := range ps.all {
+		if p.proxy.Pages() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (ps *pages) count() int {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -222,7 +228,7 @@ func (ps *pages) open(req openRequest) (Opening, error) {
 	if path == "" {
 		path = p.spec.Path
 	}
-	return Opening{URL: localURL(p.proxy.Port, p.proxy.NewNonce(path))}, nil
+	return Opening{URL: localURL(p.address(), p.proxy.NewNonce(path))}, nil
 }
 
 func (ps *pages) remove(session string) bool {
@@ -239,8 +245,10 @@ func (ps *pages) remove(session string) bool {
 
 func (ps *pages) close() {
 	ps.mu.Lock()
-	for _, p := range ps.all {
+	ps.ended = true
+	for session, p := range ps.all {
 		p.close()
+		delete(ps.all, session)
 	}
 	ps.mu.Unlock()
 	ps.wg.Wait()
@@ -254,61 +262,8 @@ func (ps *pages) wish() {
 	}
 }
 
-// watch looks at every page each minute, and when a connection to it ended.
-// The connection it keeps open in between is how a death is learned at once.
-func (ps *pages) watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ps.look:
-		case <-ctx.Done():
-			return
-		}
-		if _, state, _, _ := ps.h.line.now(); state != Up {
-			continue
-		}
-		ps.mu.Lock()
-		var now []*page
-		for _, p := range ps.all {
-			now = append(now, p)
-		}
-		ps.mu.Unlock()
-		for _, p := range now {
-			p.watch(ctx)
-		}
-	}
-}
-
-// watch asks the page's server for its watched paths; no answer at all while
-// the line is up means that the server is gone.
-func (p *page) watch(ctx context.Context) {
-	p.mu.Lock()
-	spec := p.spec
-	p.mu.Unlock()
-	report := map[string]json.RawMessage{}
-	for _, path := range spec.Watch {
-		body, err := p.get(ctx, path, spec.Token)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			up := p.proxy.Up()
-			p.mu.Lock()
-			p.gone = p.gone || up
-			p.mu.Unlock()
-			return
-		}
-		report[path] = body
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.gone, p.report, p.reported = false, report, time.Now()
-}
-
 func (p *page) get(ctx context.Context, path, token string) (json.RawMessage, error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", localURL(p.proxy.Port, path), nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", localURL(p.port(), path), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -318,6 +273,9 @@ func (p *page) get(ctx context.Context, path, token string) (json.RawMessage, er
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		return nil, errOther
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, watchLimit))
 	if err != nil {
 		return nil, err

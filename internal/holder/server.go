@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"nbremote/internal/link"
 	"nbremote/internal/remote"
+	"nbremote/sshx"
 )
 
 // maxBody bounds what a command may send: a script with a notebook's name in
@@ -21,13 +23,23 @@ const maxBody = 4 << 20
 // reach it.
 func (h *holder) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, h.status(), nil) })
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("fresh") {
+			h.pages.lookNow(r.Context())
+		}
+		reply(w, h.status(), nil)
+	})
+	mux.HandleFunc("GET /v1/link", func(w http.ResponseWriter, r *http.Request) {
+		h.linked.get(r.Context())
+		reply(w, h.linked.status(), nil)
+	})
 	mux.HandleFunc("POST /v1/attach", h.attach)
 	mux.HandleFunc("POST /v1/answer", h.answer)
 	mux.HandleFunc("POST /v1/ask", h.askForChild)
 	mux.HandleFunc("POST /v1/run", h.runScript)
 	mux.HandleFunc("POST /v1/stream", h.streamScript)
 	mux.HandleFunc("POST /v1/dial", h.dialFar)
+	mux.HandleFunc("POST /v1/exec", h.exec)
 	mux.HandleFunc("POST /v1/pages", h.addPage)
 	mux.HandleFunc("POST /v1/pages/open", h.openPage)
 	mux.HandleFunc("POST /v1/pages/remove", h.removePage)
@@ -69,6 +81,9 @@ func (h *holder) attach(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := json.NewEncoder(w)
 	flush := http.NewResponseController(w)
+	if opts.Fresh {
+		h.line.prove(r.Context())
+	}
 	if _, state, _, _ := h.line.now(); state == Up {
 		out.Encode(Event{Kind: "up", Hop: h.spec.Target.Name})
 	} else if !opts.Watch {
@@ -101,15 +116,18 @@ func (h *holder) askForChild(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q.Hop = h.spec.Target.Name
-	h.mu.Lock()
-	h.childAsked = true
-	h.mu.Unlock()
+	if !strings.Contains(q.Text, "(yes/no") { // a host key is asked for once, and is no sign-in
+		h.mu.Lock()
+		h.childAsks++
+		h.mu.Unlock()
+	}
 	text, err := h.asks.ask(r.Context(), q)
 	reply(w, Answer{Text: text}, err)
 }
 
 type scriptRequest struct {
 	Script string `json:"script"`
+	Direct bool   `json:"direct,omitempty"` // start no relay for it
 }
 
 // scriptFailure is how an error of a script crosses the socket.
@@ -125,11 +143,11 @@ func (h *holder) runScript(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.hold(&h.busy)()
-	sh, err := h.runner(r.Context())
-	var out []byte
-	if err == nil {
-		out, err = sh.run(r.Context(), req.Script)
+	run := h.run
+	if req.Direct {
+		run = h.runDirect
 	}
+	out, err := run(r.Context(), req.Script)
 	if err == nil {
 		reply(w, Ran{Stdout: out}, nil)
 		return
@@ -144,6 +162,50 @@ func (h *holder) runScript(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(failure)
 }
 
+// run runs a script. A server that gives the connection one session gives it
+// to the relay: then the script goes by that.
+func (h *holder) run(ctx context.Context, script string) ([]byte, error) {
+	sh, err := h.runner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := sh.run(ctx, script)
+	if !noSession(err) {
+		return out, err
+	}
+	if l, _ := h.linked.get(ctx); l != nil {
+		return h.linked.shells().run(ctx, script)
+	}
+	err = whileRefused(ctx, func() error {
+		out, err = h.direct().run(ctx, script)
+		return err
+	})
+	return out, err
+}
+
+// noSession: the script did not begin, for want of a session.
+func noSession(err error) bool {
+	return errors.As(err, new(*sshx.OpenError)) || errors.Is(err, errPaused)
+}
+
+// whileRefused tries again for a moment: a session that we gave up counts until
+// the server has seen its process end.
+func whileRefused(ctx context.Context, try func() error) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 40 {
+		if err := try(); !noSession(err) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return try()
+}
+
 // streamScript runs a script in a session of its own and passes on its output
 // as it comes.
 func (h *holder) streamScript(w http.ResponseWriter, r *http.Request) {
@@ -152,27 +214,21 @@ func (h *holder) streamScript(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.hold(&h.busy)()
-	conn, err := h.line.wait(r.Context())
+	p, err := h.session(r.Context())
 	if err != nil {
 		reply(w, nil, err)
 		return
 	}
-	p, err := conn.Exec(r.Context(), remote.Command)
-	if err != nil {
-		reply(w, nil, err)
-		return
-	}
-	defer p.Close()
-	stop := context.AfterFunc(r.Context(), func() { p.Close() })
+	defer p.close()
+	stop := context.AfterFunc(r.Context(), func() { p.close() })
 	defer stop()
-	go io.Copy(io.Discard, p.Stderr)
-	go io.WriteString(p.Stdin, req.Script) // framed by the command, which knows the nonce
+	go io.WriteString(p.stdin, req.Script) // framed by the command, which knows the nonce
 	w.Header().Set("Content-Type", "application/octet-stream")
 	flush := http.NewResponseController(w)
 	flush.Flush()
 	buf := make([]byte, 32<<10)
 	for {
-		n, err := p.Stdout.Read(buf)
+		n, err := p.stdout.Read(buf)
 		if n > 0 {
 			if _, werr := w.Write(buf[:n]); werr != nil {
 				return
@@ -188,7 +244,11 @@ func (h *holder) streamScript(w http.ResponseWriter, r *http.Request) {
 type dialRequest struct {
 	Network string `json:"network"`
 	Addr    string `json:"addr"`
+	Direct  bool   `json:"direct,omitempty"` // by a channel of the connection: for one who dials anew when it is lost
 }
+
+// switching is the answer after which a connection is a stream.
+const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: stream\r\n\r\n"
 
 // dialFar joins the command's connection to one that starts on the host.
 func (h *holder) dialFar(w http.ResponseWriter, r *http.Request) {
@@ -196,7 +256,13 @@ func (h *holder) dialFar(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	far, err := h.far(r.Context(), req.Network, req.Addr)
+	var far net.Conn
+	var err error
+	if req.Direct {
+		far, err = h.farHop(r.Context(), req.Network, req.Addr)
+	} else {
+		far, err = h.far(r.Context(), req.Network, req.Addr)
+	}
 	if err != nil {
 		reply(w, nil, err)
 		return
@@ -209,14 +275,25 @@ func (h *holder) dialFar(w http.ResponseWriter, r *http.Request) {
 	}
 	defer near.Close()
 	defer h.hold(&h.behind)()
-	if _, err := io.WriteString(near, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: stream\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(near, switching); err != nil {
 		return
 	}
 	join(near, buffered.Reader, far)
 }
 
-// far connects to an address on the host once the line is up.
-func (h *holder) far(ctx context.Context, network, addr string) (net.Conn, error) {
+// far connects to a server of this account on the host once the line is up. The
+// options are for where there is a link.
+func (h *holder) far(ctx context.Context, network, addr string, options ...link.Option) (net.Conn, error) {
+	if l, _ := h.linked.get(ctx); l != nil {
+		if err := h.line.passable(); err != nil {
+			return nil, err
+		}
+		return linkDial(ctx, l, h.spec.Target.Name, network, addr, options...)
+	}
+	return h.farDirect(ctx, network, addr)
+}
+
+func (h *holder) farDirect(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := h.line.wait(ctx)
 	if err != nil {
 		return nil, err

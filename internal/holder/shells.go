@@ -18,22 +18,89 @@ const maxShells = 3
 // shells runs scripts on one connection, on shells that stay open: the second
 // script costs one round trip.
 type shells struct {
-	conn  *sshx.Conn
+	start func(ctx context.Context) (*session, error)
+	done  <-chan struct{} // closed when the line is lost for good; nil: never
+	lost  func() error
 	mu    sync.Mutex
 	idle  []*shell
 	open  int
 	limit int
 	freed chan struct{} // closed and replaced when a shell is given back or the limit changes
+	// paused: the sessions are wanted for something else.
+	paused bool
 }
 
+// session is a /bin/sh that reads its stdin.
+type session struct {
+	stdin  io.Writer
+	stdout io.Reader
+	close  func() error
+}
+
+// errPaused says that the sessions were wanted for something else.
+var errPaused = errors.New("the sessions are wanted for the relay")
+
 type shell struct {
-	process *sshx.Process
+	process *session
 	answers *bufio.Reader
 	used    bool
 }
 
-func newShells(conn *sshx.Conn) *shells {
-	return &shells{conn: conn, limit: maxShells, freed: make(chan struct{})}
+func newShells(start func(ctx context.Context) (*session, error)) *shells {
+	return &shells{start: start, limit: maxShells, freed: make(chan struct{})}
+}
+
+// directShells are sessions of the connection itself.
+func directShells(conn *sshx.Conn) *shells {
+	s := newShells(func(ctx context.Context) (*session, error) { return directSession(ctx, conn) })
+	s.done, s.lost = conn.Done(), func() error { return lost(conn) }
+	return s
+}
+
+func directSession(ctx context.Context, conn *sshx.Conn) (*session, error) {
+	p, err := conn.Exec(ctx, remote.Command)
+	if err != nil {
+		return nil, err
+	}
+	go io.Copy(io.Discard, p.Stderr)
+	return &session{p.Stdin, p.Stdout, p.Close}, nil
+}
+
+// pause closes the shells that are idle, has those that are busy close, and
+// waits until none is left; no script starts until resume.
+func (s *shells) pause(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		if !s.paused {
+			s.paused = true
+			s.signal()
+		}
+		idle := s.idle
+		s.idle = nil
+		s.open -= len(idle)
+		left, freed := s.open, s.freed
+		s.mu.Unlock()
+		for _, sh := range idle {
+			sh.process.close()
+		}
+		if left <= 0 {
+			return
+		}
+		select {
+		case <-freed:
+		case <-s.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *shells) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused = false
+	s.signal()
 }
 
 // run runs one script and returns what it printed.
@@ -67,6 +134,10 @@ func (s *shells) run(ctx context.Context, script string) ([]byte, error) {
 func (s *shells) take(ctx context.Context) (*shell, error) {
 	for {
 		s.mu.Lock()
+		if s.paused {
+			s.mu.Unlock()
+			return nil, errPaused
+		}
 		if n := len(s.idle); n > 0 {
 			sh := s.idle[n-1]
 			s.idle = s.idle[:n-1]
@@ -76,13 +147,13 @@ func (s *shells) take(ctx context.Context) (*shell, error) {
 		if s.open < s.limit {
 			s.open++
 			s.mu.Unlock()
-			p, err := s.conn.Exec(ctx, remote.Command)
+			p, err := s.start(ctx)
 			if err == nil {
-				go io.Copy(io.Discard, p.Stderr)
-				return &shell{process: p, answers: bufio.NewReaderSize(p.Stdout, 64<<10)}, nil
+				return &shell{process: p, answers: bufio.NewReaderSize(p.stdout, 64<<10)}, nil
 			}
 			s.mu.Lock()
 			s.open--
+			s.signal() // others may wait for it, or for none to be left
 			s.mu.Unlock()
 			if ctx.Err() == nil && s.fewer() {
 				continue
@@ -93,8 +164,8 @@ func (s *shells) take(ctx context.Context) (*shell, error) {
 		s.mu.Unlock()
 		select {
 		case <-freed:
-		case <-s.conn.Done():
-			return nil, lost(s.conn)
+		case <-s.done:
+			return nil, s.lost()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -107,7 +178,7 @@ func (s *shells) fewer() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
-	case <-s.conn.Done():
+	case <-s.done:
 		return false
 	default:
 	}
@@ -120,13 +191,18 @@ func (s *shells) fewer() bool {
 
 func (s *shells) give(sh *shell) {
 	s.mu.Lock()
+	if s.paused {
+		s.mu.Unlock()
+		s.drop(sh)
+		return
+	}
 	s.idle = append(s.idle, sh)
 	s.signal()
 	s.mu.Unlock()
 }
 
 func (s *shells) drop(sh *shell) {
-	sh.process.Close()
+	sh.process.close()
 	s.mu.Lock()
 	s.open--
 	s.signal()
@@ -141,17 +217,17 @@ func (s *shells) signal() {
 // run writes the script and reads its answer; the end of ctx closes the shell,
 // which is then of no more use.
 func (sh *shell) run(ctx context.Context, script string) ([]byte, error) {
-	stop := context.AfterFunc(ctx, func() { sh.process.Close() })
+	stop := context.AfterFunc(ctx, func() { sh.process.close() })
 	defer stop()
 	nonce := remote.NewNonce()
 	written := make(chan error, 1)
 	go func() {
-		_, err := io.WriteString(sh.process.Stdin, remote.Frame(nonce, script))
+		_, err := io.WriteString(sh.process.stdin, remote.Frame(nonce, script))
 		written <- err
 	}()
 	answer, err := remote.ReadAnswer(sh.answers, nonce)
 	if err != nil {
-		sh.process.Close()
+		sh.process.close()
 		<-written
 		return nil, err
 	}

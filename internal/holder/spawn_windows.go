@@ -11,3 +11,6 @@ import (
 func detach(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP}
 }
+
+// killAll ends the process.
+func killAll(cmd *exec.Cmd) error { return cmd.Process.Kill() }

@@ -159,41 +159,56 @@ func (t *tty) heed(signals <-chan os.Signal, done <-chan struct{}, prompt string
 	}
 }
 
-// Choose asks for one of names, by its number in a list or by itself; the
-// error is of class usage when three answers were neither.
-func (u *UI) Choose(ctx context.Context, prompt string, names []string) (string, error) {
-	if len(names) == 0 {
-		return "", &problem{"nothing to choose from"}
+// Choice is one of several: a name to be typed, and what helps to choose it.
+type Choice struct{ Name, About string }
+
+// Choose asks for one of choices, by its number in a list or by its name, and
+// gives its index; the error is of class usage when three answers were neither.
+func (u *UI) Choose(ctx context.Context, prompt string, choices []Choice) (int, error) {
+	if len(choices) == 0 {
+		return 0, &problem{"nothing to choose from"}
 	}
 	var question strings.Builder
 	question.WriteString(prompt + "\n")
-	for i, name := range names {
-		fmt.Fprintf(&question, "%3d  %s\n", i+1, oneLine(name))
+	columns := 0
+	for _, c := range choices {
+		columns = max(columns, wide(oneLine(c.Name)))
 	}
-	fmt.Fprintf(&question, "Number or name [1-%d]: ", len(names))
-	text := question.String()
+	names := make([]string, len(choices))
+	for i, c := range choices {
+		names[i] = c.Name
+		line := fmt.Sprintf("%3d  %s  %s", i+1, pad(oneLine(c.Name), columns), oneLine(c.About))
+		question.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	number := fmt.Sprintf("Number or name [1-%d]: ", len(choices))
+	text := question.String() + number
 	for range 3 {
 		answer, err := u.Ask(ctx, text, true)
 		if err != nil {
-			return "", err
+			return 0, err
 		}
-		if name, ok := pick(strings.TrimSpace(answer), names); ok {
-			return name, nil
+		if i, ok := pick(strings.TrimSpace(answer), names); ok {
+			return i, nil
 		}
-		text = fmt.Sprintf("Number or name [1-%d]: ", len(names))
+		text = number
 	}
-	return "", &problem{"no such choice: one of " + strings.Join(names, ", ")}
+	return 0, &problem{"no such choice: one of " + strings.Join(names, ", ")}
 }
 
-// pick finds a name, which may be a number itself, or else a number.
-func pick(answer string, names []string) (string, bool) {
-	for _, name := range names {
+// pick finds a name, which may be a number itself, or else a number. A name
+// that several have is none.
+func pick(answer string, names []string) (int, bool) {
+	found, count := 0, 0
+	for i, name := range names {
 		if name == answer {
-			return name, true
+			found, count = i, count+1
 		}
 	}
-	if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(names) {
-		return names[n-1], true
+	if count > 0 {
+		return found, count == 1
 	}
-	return "", false
+	if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(names) {
+		return n - 1, true
+	}
+	return 0, false
 }

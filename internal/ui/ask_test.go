@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +20,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"nbremote/test/lab"
 )
 
 // The questions are asked in a process of their own that has a pty as its
@@ -54,7 +57,10 @@ var children = map[string]func(*UI){
 		go func() { <-c; RestoreTerminal(); os.Exit(7) }()
 		report(u.Ask(context.Background(), "Passphrase: ", false))
 	},
-	"choose": func(u *UI) { report(u.Choose(context.Background(), "Which host?", []string{"gpu1", "\x1b[2J2", "1"})) },
+	"choose": func(u *UI) {
+		i, err := u.Choose(context.Background(), "Which host?", []Choice{{Name: "gpu1"}, {"\x1b[2J2", "the other\none"}, {Name: "1"}, {Name: "twice"}, {Name: "twice"}})
+		report(strconv.Itoa(i), err)
+	},
 	"failing": func(u *UI) {
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGUSR1)
@@ -331,7 +337,7 @@ func TestL4_StopAndGoOn(t *testing.T) {
 	p.until("stop", func() bool {
 		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 		if err != nil {
-			t.Skip("needs /proc")
+			lab.Missing(t, "/proc")
 		}
 		fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
 		return fields[0] == "T"
@@ -404,9 +410,9 @@ func TestL4_TerminalGone(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	for typed, want := range map[string]string{"gpu1\n": `<"gpu1">`, "2\n": `<"\x1b[2J2">`, "1\n": `<"1">`, "9\n\nx\n": "<error 2: "} {
+	for typed, want := range map[string]string{"gpu1\n": `<"0">`, "2\n": `<"1">`, "1\n": `<"2">`, "9\n\ntwice\n": "<error 2: "} {
 		p := sit(t, "choose")
-		p.sees("  Which host?\n    1  gpu1\n    2  \\x1b[2J2\n    3  1\n  Number or name [1-3]: ")
+		p.sees("  Which host?\n    1  gpu1\n    2  \\x1b[2J2  the other one\n    3  1\n    4  twice\n    5  twice\n  Number or name [1-5]: ")
 		p.types(typed)
 		p.sees(want)
 		p.ends()

@@ -34,7 +34,8 @@ var exitCodes = map[string]int{
 	"refused": 1, "other": 1, "timeout": 124,
 }
 
-// ExitCode is what the program ends with after err.
+// ExitCode is what the program ends with after err: that of its class, unless
+// it says what it EndsWith.
 func ExitCode(err error) int {
 	if err == nil {
 		return 0
@@ -42,6 +43,10 @@ func ExitCode(err error) int {
 	var signal *SignalError
 	if errors.As(err, &signal) {
 		return signal.Code()
+	}
+	var coded interface{ EndsWith() int }
+	if errors.As(err, &coded) {
+		return coded.EndsWith()
 	}
 	if code, ok := exitCodes[classOf(err)]; ok {
 		return code

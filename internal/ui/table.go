@@ -32,9 +32,10 @@ func Table(w io.Writer, rows [][]string) error {
 
 // Since says when t was, as people do: "18:02", "yesterday 18:02",
 // "Monday 18:02", "2024-01-31 18:02".
-func Since(t time.Time) string { return since(t, time.Now()) }
+func Since(t time.Time) string { return SinceAt(t, time.Now()) }
 
-func since(t, now time.Time) string {
+// SinceAt is Since as it would be said at another time.
+func SinceAt(t, now time.Time) string {
 	if t.IsZero() {
 		return "some time"
 	}
@@ -69,4 +70,26 @@ func Short(d time.Duration) string {
 		return fmt.Sprintf("%dh", int(d.Hours()))
 	}
 	return fmt.Sprintf("%dd", int(d.Hours())/24)
+}
+
+// Long is a duration in its two largest units: "12 s", "4 min 20 s",
+// "9 h 12 min", "3 days".
+func Long(d time.Duration) string {
+	d = max(d, 0).Truncate(time.Second)
+	two := func(n int, unit string, m int, smaller string) string {
+		if m == 0 {
+			return fmt.Sprintf("%d %s", n, unit)
+		}
+		return fmt.Sprintf("%d %s %d %s", n, unit, m, smaller)
+	}
+	s := int(d.Seconds())
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return two(s/60, "min", s%60, "s")
+	case s < 48*3600:
+		return two(s/3600, "h", s/60%60, "min")
+	}
+	return fmt.Sprintf("%d days", s/86400)
 }

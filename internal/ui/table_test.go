@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 func TestTable(t *testing.T) {
@@ -32,7 +34,7 @@ func TestSince(t *testing.T) {
 		{48 * time.Hour, "Wednesday 12:00"}, {6 * 24 * time.Hour, "Saturday 12:00"}, {7 * 24 * time.Hour, "2024-03-08 12:00"},
 		{-2 * time.Hour, "2024-03-15 14:00"}, {-30 * time.Second, "12:00"},
 	} {
-		if got := since(now.Add(-c.ago), now); got != c.want {
+		if got := SinceAt(now.Add(-c.ago), now); got != c.want {
 			t.Errorf("%v ago: %q, want %q", c.ago, got, c.want)
 		}
 	}
@@ -44,13 +46,13 @@ func TestSince(t *testing.T) {
 func TestSince_ClockChange(t *testing.T) {
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
-		t.Skip("needs the time zones")
+		lab.Missing(t, "the time zones")
 	}
 	before := time.Local
 	time.Local = zone
 	t.Cleanup(func() { time.Local = before })
 	for _, day := range []time.Time{time.Date(2024, 4, 1, 0, 30, 0, 0, zone), time.Date(2024, 10, 28, 0, 30, 0, 0, zone)} {
-		if got := since(day.Add(-2*time.Hour), day); got[:9] != "yesterday" {
+		if got := SinceAt(day.Add(-2*time.Hour), day); got[:9] != "yesterday" {
 			t.Errorf("%v: %q", day, got)
 		}
 	}
@@ -63,6 +65,17 @@ func TestShort(t *testing.T) {
 	} {
 		if got := Short(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestLong(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 s", 12*time.Second + 900*time.Millisecond: "12 s", 260 * time.Second: "4 min 20 s", 2 * time.Minute: "2 min",
+		9*time.Hour + 12*time.Minute + 5*time.Second: "9 h 12 min", 47 * time.Hour: "47 h", 80 * time.Hour: "3 days",
+	} {
+		if got := Long(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
 }

@@ -24,6 +24,10 @@ type tty struct {
 	echo   bool
 	before *uint32
 	closed bool
+	// Of a raw terminal only:
+	beforeOut uint32
+	high      rune // half of a character
+	rest      []byte
 }
 
 func openTTY() (*tty, error) {
@@ -96,6 +100,9 @@ func (t *tty) restore(drop bool) {
 		windows.FlushConsoleInputBuffer(t.in)
 	}
 	windows.SetConsoleMode(t.in, *t.before)
+	if t.beforeOut != 0 {
+		windows.SetConsoleMode(t.out, t.beforeOut)
+	}
 	t.before = nil
 }
 

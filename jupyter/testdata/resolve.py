@@ -19,7 +19,7 @@ for name in os.environ["FILES"].split():
                 app.initialize([], new_httpserver=False, find_extensions=False)
                 s, i = app.web_app.settings, app.identity_provider
                 got = {
-                    "token": i.token, "password": i.hashed_password, "class": type(i).__name__, "enabled": i.auth_enabled,
+                    "token": i.token, "cookie": s["cookie_secret"].hex(), "password": i.hashed_password, "class": type(i).__name__, "enabled": i.auth_enabled,
                     "required": i.password_required, "ip": app.ip, "port": app.port, "sock": app.sock, "sock_mode": app.sock_mode,
                     "base": s["base_url"], "origin": app.allow_origin + app.allow_origin_pat + s.get("allow_origin", ""), "remote": s["allow_remote_access"],
                     "names": s["local_hostnames"], "xsrf": not s["disable_check_xsrf"] and s["xsrf_cookies"], "cert": app.certfile + app.keyfile,

@@ -37,7 +37,11 @@ class Tcp(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
 
-if sock:
+late = float(env.get("STUB_BIND_LATE", "0"))
+if late:
+    server = Unix(sock, Handler, False) if sock else Tcp(("127.0.0.1", port), Handler, False)
+    port = 0 if sock else port
+elif sock:
     server = Unix(sock, Handler)
     port = 0
 else:
@@ -51,6 +55,10 @@ name = os.path.join(env["JUPYTER_RUNTIME_DIR"], "jpserver-%d.json" % os.getpid()
 with open(name, "w") as f:
     json.dump({"base_url": "/", "hostname": "127.0.0.1", "password": False, "pid": os.getpid(), "port": port,
                "root_dir": os.getcwd(), "secure": False, "sock": sock, "token": token, "version": "2.0.0"}, f, indent=2)
+if late: # as Jupyter does it: it binds when its event loop comes to it
+    time.sleep(late)
+    server.server_bind()
+    server.server_activate()
 print("argv", sys.argv[1:])
 print("env", json.dumps(dict(env)))
 print("umask %03o" % os.umask(0o22))

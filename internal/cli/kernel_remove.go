@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+
+	"nbremote/kernel"
+)
+
+// kernelRemoveCmd removes a kernelspec.
+type kernelRemoveCmd struct {
+	onHost
+	Name string `arg:"" help:"Name of the kernel."`
+}
+
+// Run asks before it removes what nbremote has not written, and what runs.
+func (c *kernelRemoveCmd) Run(a *app) error {
+	s, err := a.site(c.Host)
+	if err != nil {
+		return err
+	}
+	defer s.leave()
+	_, specs, running, err := s.seen(a.ctx)
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", c.Name, err)
+	}
+	i := slices.IndexFunc(specs, func(k kernel.Spec) bool { return k.Name == c.Name })
+	if i < 0 {
+		return notFound(fmt.Sprintf("remove %s: no kernel of that name on %s", c.Name, s), "nbremote kernel list"+s.flag())
+	}
+	k := listed1(specs[i], running)
+	if k.Dir == "" {
+		return usage(fmt.Sprintf("remove %s: it comes with the Jupyter that runs on %s, or lies where only that looks", c.Name, s), "jupyter kernelspec list, there")
+	}
+	if err := c.may(a, k); err != nil {
+		return err
+	}
+	if err := kernel.Remove(a.ctx, s, k.Spec); err != nil {
+		return fmt.Errorf("remove %s: %w", c.Name, err)
+	}
+	a.ui.Done("removed", k.Name+"; its environment stays")
+	if a.JSON {
+		return a.printJSON(k)
+	}
+	return nil
+}
+
+func (c *kernelRemoveCmd) may(a *app, k listedKernel) error {
+	question := ""
+	switch {
+	case len(k.Running) > 0:
+		question = fmt.Sprintf("%d of %s %s; what runs goes on. Remove it?", len(k.Running), k.Name, map[bool]string{true: "runs", false: "run"}[len(k.Running) == 1])
+	case !k.Ours:
+		question = fmt.Sprintf("%s in %s was not added by nbremote. Remove it?", k.Name, k.Dir)
+	}
+	if question == "" || a.Yes {
+		return nil
+	}
+	answer, err := a.choose(question, "y/N")
+	if err != nil {
+		return unanswered(err, "whether to remove "+c.Name, "-y removes it")
+	}
+	if answer != "y" {
+		return &refused{what: "left " + c.Name + " as it is"}
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package holder
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// What comes in one piece with the answer is not lost, whoever copies.
+func TestClient_FirstBytesWithTheAnswer(t *testing.T) {
+	sock := filepath.Join(newPlace(t).Run, "x.sock")
+	l, err := net.Listen("unix", sock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		near, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer near.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(near)); err == nil {
+			io.WriteString(near, switching+"SSH-2.0-OpenSSH_9.2\r\n")
+		}
+	}()
+	far, err := (&Client{Sock: sock}).DialDirect(limit(t), "tcp", "10.0.0.1:22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() { io.Copy(w, far); w.Close() }()
+	if got, err := io.ReadAll(r); string(got) != "SSH-2.0-OpenSSH_9.2\r\n" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+}
