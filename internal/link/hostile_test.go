@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -238,6 +239,38 @@ func TestD10_HostileHolder(t *testing.T) {
 	ping(t, s)
 	if mib := r.rss() >> 20; mib > 64 {
 		t.Errorf("the relay has %d MiB", mib)
+	}
+}
+
+// A carrier that ends while the link is put on it costs the link nothing.
+func TestN8_LostInTheHandshake(t *testing.T) {
+	r := startRelay(t)
+	id := NewID()
+	if _, taken, _ := talk(t, r, true, id, 1, 0); taken.status != statusOK {
+		t.Fatalf("%+v", taken)
+	}
+	for epoch := uint64(2); epoch < 12; epoch++ {
+		c, err := r.cable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.Write(hello{laptop: ID{1}, link: id, epoch: epoch}.bytes())
+		b := make([]byte, welcomeSize)
+		if _, err := io.ReadFull(c, b); err != nil {
+			t.Fatal(err)
+		}
+		if w, err := parseWelcome(b); err != nil || w.status != statusOK {
+			t.Fatalf("after %d of them: %+v, %v", epoch-2, w, err)
+		}
+		r.cmd.Process.Signal(syscall.SIGSTOP)
+		c.Write(append(take{epoch: epoch}.bytes(), raw(kindPing, 0, 1, "")...))
+		c.File.Close() // nobody reads the answer
+		r.cmd.Process.Signal(syscall.SIGCONT)
+	}
+	if _, taken, w := talk(t, r, false, id, 20, 0); taken.status != statusOK {
+		t.Errorf("after all of them: %+v, %+v", w, taken)
 	}
 }
 

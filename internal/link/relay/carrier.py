@@ -170,6 +170,9 @@ class Carrier:
             self.relay.drop(link, None)
             return
         self.say(TAKE.pack(MAGIC, 4, VERSION, OK, 0, epoch, link.received))
+        if self.dead:  # nobody is there any more to read that
+            link.lost()
+            return
         self.link, link.carrier, link.heard = link, self, time.monotonic()
         self.relay.greeting.discard(self)
         rest, self.greeting = self.greeting, b""
@@ -258,8 +261,7 @@ class Door:
             carrier = Carrier(self.relay, self.sock, fds)
             self.sock.send(b"k")
         except OSError:
-            self.sock.close()
-            for fd in fds:
+            for fd in fds + [self.sock.fileno()]:
                 self.relay.forget_fd(fd)
             return
         greeting = self.relay.greeting

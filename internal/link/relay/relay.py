@@ -39,8 +39,12 @@ class Relay:
         end = self.poller.ends.get(fd)
         if end is not None:
             self.poller.drop(end)
+        sock = self.sockets.pop(fd, None)
         try:
-            os.close(fd)
+            if sock is not None:
+                sock.close()
+            else:
+                os.close(fd)
         except OSError:
             pass
 
