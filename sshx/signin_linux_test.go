@@ -3,6 +3,7 @@ package sshx
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,13 @@ func realAgent(t *testing.T, confirm string) (sock string, add func(args ...stri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { agent.Process.Kill(); agent.Wait() })
-	poll(t, "ssh-agent listens", func() bool { _, err := os.Stat(sock); return err == nil })
+	poll(t, "ssh-agent listens", func() bool {
+		c, err := net.Dial("unix", sock)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	return sock, func(args ...string) {
 		t.Helper()
 		cmd := exec.Command(program(t, "ssh-add"), append([]string{"-q"}, args...)...)

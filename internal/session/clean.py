@@ -7,7 +7,7 @@ if here.st_uid != os.getuid() or stat.S_IMODE(here.st_mode) & 0o077:
     sys.exit()
 relays = {}
 for name in os.listdir("."):
-    m = re.match(r"(relay-[0-9a-f]{12})\.(?:py|sock|lock)(?:\.[0-9]+)?\Z", name)
+    m = re.match(r"(relay-[0-9a-f]{12})\.(?:py|sock|lock|log)(?:\.[0-9]+)?\Z", name)
     if m:
         relays.setdefault(m.group(1), []).append(name)
 

@@ -28,6 +28,7 @@ func TestRefusedRestartRevives(t *testing.T) {
 	time.Sleep(settled + 4*lookEvery) // an early end shows in what comes next
 	far.say(t, 5, 10, "")
 	p.lines(t, 5, 10)
+	keeps(t, s, 0) // else they come twice, as promised
 	s.line.mend()
 	if code := p.ended(t); code != -1 {
 		t.Errorf("it was closed with %d", code)

@@ -147,6 +147,7 @@ func (l *Lab) tell() {
 	l.tellFiles(l.Laptop, "/home/me/.local/state/nbremote", ".log")
 	for _, m := range l.Hosts {
 		l.tellFiles(m, "/home/me/.local/share/nbremote", "log")
+		l.tellFiles(m, "/dev/shm", ".log") // a relay's
 	}
 }
 

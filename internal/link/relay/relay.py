@@ -171,6 +171,8 @@ class Relay:
                 if isinstance(arg, End):
                     self.close(arg)
                 return False
+            if not isinstance(e, ProtocolError):
+                last_words(self.name)
             self.drop(link, str(e) or repr(e))
             return False
 
@@ -248,7 +250,7 @@ class Relay:
         if now - self.looked >= min(LOOK, self.idle):
             self.look(now)
         for dialing in list(self.dialing):
-            dialing.tick(now)
+            self.guard(dialing, dialing.tick, now)
         for stream in [s for s, until in self.lingering.items() if now > until or not s.queue or s.deaf]:
             stream.close(abort=now > self.lingering[stream])
         for link in list(self.links.values()):
@@ -298,6 +300,18 @@ def listen(name):
     return sock
 
 
+def last_words(name):
+    """An error of ours, for whoever looks into what was lost by it."""
+    import traceback
+
+    try:
+        with open(name + ".log", "a") as f:
+            if f.tell() < 64 << 10:
+                f.write(time.strftime("%Y-%m-%d %H:%M:%S\n") + traceback.format_exc())
+    except OSError:
+        pass
+
+
 def more_descriptors(wanted):
     try:
         import resource
@@ -325,7 +339,11 @@ def main(argv):
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
-    relay.run(listener)
+    try:
+        relay.run(listener)
+    except Exception:
+        last_words(name)
+        raise
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["serve"]:
