@@ -171,8 +171,7 @@ class Relay:
                 if isinstance(arg, End):
                     self.close(arg)
                 return False
-            if not isinstance(e, ProtocolError):
-                last_words(self.name)
+            last_words(self.name)
             self.drop(link, str(e) or repr(e))
             return False
 
@@ -301,7 +300,7 @@ def listen(name):
 
 
 def last_words(name):
-    """An error of ours, for whoever looks into what was lost by it."""
+    """What ended a link, for whoever looks into what was lost by it."""
     import traceback
 
     try:
