@@ -34,6 +34,10 @@ type hostStatus struct {
 		Tabs    int    `json:"tabs"`
 		Busy    int    `json:"busy"`
 		Waiting int    `json:"requests"`
+		Kept    []struct {
+			Messages int64     `json:"messages"`
+			Away     time.Time `json:"away"`
+		} `json:"kept"`
 	} `json:"pages"`
 	Machine struct {
 		Memory struct {
