@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -22,17 +23,19 @@ var chromiumFlags = []string{
 }
 
 // Chromium starts the person's browser on the laptop and gives a chromedp
-// context of one tab in it, which ends after limit.
+// context of one tab in it, which ends after limit. One that was killed is
+// started again with what it had.
 func (l *Lab) Chromium(limit time.Duration) context.Context {
 	l.t.Helper()
 	Needs(l.t, "chromium")
+	const file = "/home/me/chromium/DevToolsActivePort"
+	_ = os.Remove(l.Laptop.Path(file)) // of one that was killed
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	cmd := l.Laptop.As(ctx, Me, append([]string{"/usr/bin/chromium"}, append(chromiumFlags, "about:blank")...)...)
 	var told Text
 	cmd.Stderr = &told
 	must(l.t, cmd.Start(), "start chromium")
 	l.t.Cleanup(func() { cancel(); _ = cmd.Wait() })
-	const file = "/home/me/chromium/DevToolsActivePort"
 	end := time.Now().Add(30 * time.Second)
 	for !strings.Contains(l.Laptop.ReadFile(file), "\n") {
 		if time.Now().After(end) {
