@@ -189,8 +189,11 @@ func (p *labTab) finished(n int, limit time.Duration) (lost, wrong int, idle boo
 }
 
 // printing is a cell that prints n numbered lines, ten a second.
-func printing(n int) string {
-	return fmt.Sprintf("import time\nfor i in range(%d):\n    print('L%%d' %% i, flush=True)\n    time.sleep(0.1)", n)
+func printing(n int) string { return printingEach(n, 100*time.Millisecond) }
+
+// printingEach is printing with another pause after each line.
+func printingEach(n int, pause time.Duration) string {
+	return fmt.Sprintf("import time\nfor i in range(%d):\n    print('L%%d' %% i, flush=True)\n    time.sleep(%v)", n, pause.Seconds())
 }
 
 // bareLink is a twin: a local port that goes to Jupyter over the link as it

@@ -15,6 +15,7 @@ var maySkip = map[string]string{
 	"TestSoak":                 "make soak",
 	"TestSoak_LongCuts":        "make soak",
 	"TestSoak_CutsAndRequests": "make soak",
+	"TestSoak_Page":            "make soak",
 	"bench":                    "make bench",
 	"FuzzFrame":                "what the fuzzer made is no case",
 	"TestScripts":              "the system is another",
