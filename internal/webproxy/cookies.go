@@ -20,7 +20,7 @@ func ownCookies(h http.Header, host string) {
 		for cookie := range strings.SplitSeq(line, ";") {
 			cookie = strings.TrimSpace(cookie)
 			name, _, _ := strings.Cut(cookie, "=")
-			if cookie == "" || isLogin(name) && name != own {
+			if cookie == "" || isTicket(name) || isLogin(name) && name != own {
 				continue
 			}
 			kept = append(kept, cookie)

@@ -42,6 +42,7 @@ type hold struct {
 	proxy       *Proxy
 	ctx         context.Context // of the whole request
 	navigation  bool            // a page is waited for: tell how it stands
+	ticket      *http.Cookie    // that lets it in, nil = none
 	destructive bool
 	old         bool // destructive, and nobody knows since when it was wanted
 	safe        bool // may be sent twice
@@ -73,6 +74,9 @@ func (p *Proxy) hold(ctx context.Context, cancel func(), r *http.Request) *hold 
 		navigation:  isNavigation(r),
 		destructive: isDestructive(r),
 		safe:        r.ContentLength == 0 && (r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS"),
+	}
+	if h.navigation {
+		h.ticket = p.tickets.of(r)
 	}
 	h.old = h.destructive && p.up() && p.crowd.old()
 	h.question = r.Method == http.MethodHead && r.Header.Get("Sec-Fetch-Dest") == "empty"

@@ -61,7 +61,7 @@ func TestB2_OthersOnThePort(t *testing.T) {
 	}
 	nonce := ask(t.Context(), t, "GET", s.base+"/"+s.NewNonce("/lab"), "")
 	nonce.want(t, http.StatusFound, "")
-	ask(t.Context(), t, "GET", nonce.Header.Get("Location"), "").want(t, 200, "/lab?token=s3cret")
+	ask(t.Context(), t, "GET", nonce.Header.Get("Location"), "").want(t, 200, "/lab")
 	if seen.Load() != 0 {
 		t.Errorf("others saw %d connections", seen.Load())
 	}

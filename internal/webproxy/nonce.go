@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +27,7 @@ type nonce struct {
 }
 
 // NewNonce gives an address below the port that leads to path, once, within
-// 60 seconds, with the token. It is what may be seen in a command line.
+// 60 seconds, and lets the browser in. It is what may be seen in a command line.
 func (p *Proxy) NewNonce(path string) string {
 	b := make([]byte, 16)
 	rand.Read(b)
@@ -68,7 +67,7 @@ func (n *nonces) time() time.Time {
 	return time.Now()
 }
 
-// redeem sends the browser on with the token. Nothing below our prefix ever
+// redeem sends the browser on with a ticket. Nothing below our prefix ever
 // reaches the far server.
 func (p *Proxy) redeem(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
@@ -86,8 +85,11 @@ func (p *Proxy) redeem(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	protect(w.Header())
+	if p.token() != "" {
+		http.SetCookie(w, p.tickets.add())
+	}
 	// The whole address: a path of two slashes must not name another host.
-	w.Header().Set("Location", "http://"+r.Host+p.withToken(path))
+	w.Header().Set("Location", "http://"+r.Host+escapeControls("/"+strings.TrimPrefix(path, "/")))
 	w.WriteHeader(http.StatusFound)
 }
 
@@ -99,23 +101,6 @@ func prefetched(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-func (p *Proxy) withToken(path string) string {
-	path, fragment, _ := strings.Cut("/"+strings.TrimPrefix(path, "/"), "#")
-	if p.Token != nil {
-		if token := p.Token(); token != "" {
-			mark := "?"
-			if strings.Contains(path, "?") {
-				mark = "&"
-			}
-			path += mark + "token=" + url.QueryEscape(token)
-		}
-	}
-	if fragment != "" {
-		path += "#" + fragment
-	}
-	return escapeControls(path)
 }
 
 // escapeControls makes a path fit for a header: what was escaped stays so.

@@ -60,13 +60,14 @@ type Proxy struct {
 	ctx       context.Context
 	end       context.CancelFunc
 
-	nonces nonces
-	tabs   tabs
-	alive  alive
-	polls  polls
-	crowd  crowd
-	behind behind
-	keeper keeper
+	nonces  nonces
+	tickets tickets
+	tabs    tabs
+	alive   alive
+	polls   polls
+	crowd   crowd
+	behind  behind
+	keeper  keeper
 
 	keepFor time.Duration // 0 = keepFor
 
@@ -86,18 +87,13 @@ func (p *Proxy) prepare() {
 		}
 		p.transport = p.newTransports()
 		p.reverse = &httputil.ReverseProxy{
-			Rewrite:       p.rewrite,
-			Transport:     roundTripper{p},
-			FlushInterval: -1,
-			ModifyResponse: func(resp *http.Response) error {
-				if h := holdOf(resp.Request.Context()); h.isPoll {
-					p.polls.keep(resp, h.poll)
-				}
-				return nil
-			},
-			BufferPool:   buffers{},
-			ErrorLog:     log.New(io.Discard, "", 0),
-			ErrorHandler: p.failed,
+			Rewrite:        p.rewrite,
+			Transport:      roundTripper{p},
+			FlushInterval:  -1,
+			ModifyResponse: p.answered,
+			BufferPool:     buffers{},
+			ErrorLog:       log.New(io.Discard, "", 0),
+			ErrorHandler:   p.failed,
 		}
 	})
 }
@@ -161,12 +157,31 @@ func (p *Proxy) Close() {
 }
 
 // rewrite changes nothing but the next hop: Host stays, so that Jupyter's own
-// check of it counts, and the query stays as it was written.
+// check of it counts, and the query stays as it was written. A ticket becomes
+// the token.
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	r.Out.URL.Scheme, r.Out.URL.Host = "http", "127.0.0.1" // Dial knows where to
 	r.Out.Host = r.In.Host
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
 	ownCookies(r.Out.Header, r.In.Host)
+	if h := holdOf(r.In.Context()); h.ticket != nil {
+		r.Out.Header.Set("Authorization", "token "+p.token())
+	}
+}
+
+// answered looks at what the far server has answered.
+func (p *Proxy) answered(resp *http.Response) error {
+	h := holdOf(resp.Request.Context())
+	if h.isPoll {
+		p.polls.keep(resp, h.poll)
+	}
+	if h.navigation && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+		resp.Header.Set("Cache-Control", "no-store") // Jupyter's pages have the token in them
+	}
+	if h.ticket != nil {
+		p.tickets.spend(h.ticket, resp.Header)
+	}
+	return nil
 }
 
 // dial ends with the request it is for: http.Transport alone would wait on,

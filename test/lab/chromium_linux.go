@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/chromedp/chromedp"
@@ -53,6 +54,21 @@ func (l *Lab) Chromium(limit time.Duration) context.Context {
 	// not be one with a limit of its own.
 	must(l.t, chromedp.Do(ctx), "open a tab")
 	return ctx
+}
+
+// QuitChromium ends the browser as its user would, and waits until it has
+// written what it keeps into its profile, whose folder this is.
+func (l *Lab) QuitChromium() string {
+	l.t.Helper()
+	const profile = "/home/me/chromium"
+	running := func() []Process { return l.Laptop.Running("--user-data-dir=" + profile) }
+	for _, p := range running() {
+		if !strings.Contains(p.Line, " --type=") {
+			_ = syscall.Kill(p.PID, syscall.SIGTERM)
+		}
+	}
+	Wait(l.t, 30*time.Second, "chromium to end", func() bool { return len(running()) == 0 })
+	return profile
 }
 
 // Forward makes an address of the laptop's network reachable from this
