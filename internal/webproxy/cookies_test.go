@@ -39,6 +39,31 @@ func TestB3_OwnCookiesOnly(t *testing.T) {
 	}
 }
 
+// So are those of what the keeper sends for a page: its first handshake, and
+// the question when it returns.
+func TestB3_KernelsToo(t *testing.T) {
+	j := newJupyter()
+	s := newStage(t, j)
+	cookies := "username-127-0-0-1-1=other; theme=dark; " + ticketPrefix + "1=x"
+	dial := func() *tab {
+		p, _, err := visitWith(t, s, channels, cookies)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := dial()
+	if got := (<-j.opened).header.Get("Cookie"); got != "theme=dark" {
+		t.Errorf("the handshake has %q", got)
+	}
+	p.reset()
+	away(t, s)
+	dial().CloseNow()
+	if got := (<-j.asked).Get("Cookie"); got != "theme=dark" {
+		t.Errorf("the question has %q", got)
+	}
+}
+
 // Our own pages: a foreign name or page gets nothing, nothing but GET is taken,
 // nobody else may read or frame them.
 func TestC4_OwnPages(t *testing.T) {

@@ -236,6 +236,7 @@ func pageHeader(r *http.Request) http.Header {
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = []string{""} // else one is made up
 	}
+	ownCookies(h, r.Host)
 	return h
 }
 

@@ -119,6 +119,12 @@ const channels = "/api/kernels/x/channels?session_id=s"
 // visit opens a kernel's websocket; the answer is what came instead.
 func visit(t testing.TB, s *stage, path string) (*tab, *http.Response, error) {
 	t.Helper()
+	return visitWith(t, s, path, "a=b")
+}
+
+// visitWith is visit with these cookies.
+func visitWith(t testing.TB, s *stage, path, cookies string) (*tab, *http.Response, error) {
+	t.Helper()
 	p := &tab{}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, addr)
@@ -131,7 +137,7 @@ func visit(t testing.TB, s *stage, path string) (*tab, *http.Response, error) {
 	defer cancel()
 	c, resp, err := websocket.Dial(ctx, s.base+path, &websocket.DialOptions{
 		HTTPClient:   &http.Client{Transport: transport},
-		HTTPHeader:   http.Header{"Origin": {s.base}, "Cookie": {"a=b"}},
+		HTTPHeader:   http.Header{"Origin": {s.base}, "Cookie": {cookies}},
 		Subprotocols: []string{protocol},
 	})
 	if err != nil {
