@@ -126,6 +126,29 @@ func (m *Machine) Delay(d time.Duration) {
 	m.wire().SetDelay(d)
 }
 
+// Spoil makes the machine's first card one on a bad line: of a thousand packets
+// so many are lost each way, and so many bits a second pass, 0 for no limit. What
+// was connected before the first call is told of larger packets than there are.
+func (m *Machine) Spoil(loss, bits int) {
+	m.t.Helper()
+	w, l := m.wire(), m.links[0]
+	for _, other := range l.net.members {
+		for _, o := range other.links {
+			if o.segment == l.segment { // a frame is to be one packet
+				other.ip("link set %s gso_max_segs 1", o.card)
+			}
+		}
+	}
+	w.SetLoss(loss)
+	w.SetRate(bits)
+}
+
+// Stall lets nothing pass the machine's first card for d: it comes after that.
+func (m *Machine) Stall(d time.Duration) {
+	m.t.Helper()
+	m.wire().Stall(d)
+}
+
 func (m *Machine) wire() *Wire {
 	m.t.Helper()
 	l := &m.links[0]

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,9 @@ import (
 // at all. It stands in for tc netem, which not every kernel has.
 type Wire struct {
 	delay atomic.Int64
+	loss  atomic.Int64 // of a thousand frames
+	rate  atomic.Int64 // bits a second each way, 0 = all there are
+	still atomic.Int64 // until when nothing arrives, Unix nanoseconds
 	cut   atomic.Bool
 	bytes atomic.Int64
 	ends  [2]*os.File
@@ -29,6 +33,10 @@ type frame struct {
 
 // queued frames per direction; what exceeds it is lost, as on a real line.
 const wireQueue = 8192
+
+// wireWait is how long a frame waits for its turn on a slow line at most: what
+// comes later is lost, as where a router's queue is full.
+const wireWait = 4 * time.Second
 
 func newWire(net *Machine, a, b string) (*Wire, error) {
 	w := &Wire{}
@@ -83,15 +91,23 @@ func openCard(card string) (*os.File, error) {
 func (w *Wire) read(from *os.File, queue chan<- frame) {
 	defer close(queue)
 	buf := make([]byte, 1<<17)
+	var free time.Time // when all before is on the line
 	for {
 		n, err := from.Read(buf)
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
-		if err != nil || n == 0 || w.cut.Load() {
+		now := time.Now()
+		if err != nil || n == 0 || w.cut.Load() || rand.Int64N(1000) < w.loss.Load() || free.Sub(now) > wireWait {
 			continue
 		}
-		f := frame{data: append([]byte(nil), buf[:n]...), due: time.Now().Add(time.Duration(w.delay.Load()))}
+		if free.Before(now) {
+			free = now
+		}
+		if rate := w.rate.Load(); rate > 0 {
+			free = free.Add(time.Duration(int64(n) * 8 * int64(time.Second) / rate))
+		}
+		f := frame{data: append([]byte(nil), buf[:n]...), due: free.Add(time.Duration(w.delay.Load()))}
 		select {
 		case queue <- f:
 		default:
@@ -104,6 +120,9 @@ func (w *Wire) write(to *os.File, queue <-chan frame) {
 		if wait := time.Until(f.due); wait > 0 {
 			time.Sleep(wait)
 		}
+		if wait := time.Until(time.Unix(0, w.still.Load())); wait > 0 {
+			time.Sleep(wait)
+		}
 		if w.cut.Load() {
 			continue
 		}
@@ -114,6 +133,15 @@ func (w *Wire) write(to *os.File, queue <-chan frame) {
 
 // SetDelay is for each direction, from now on.
 func (w *Wire) SetDelay(d time.Duration) { w.delay.Store(int64(d)) }
+
+// SetLoss is how many of a thousand frames are lost each way, by chance.
+func (w *Wire) SetLoss(n int) { w.loss.Store(int64(n)) }
+
+// SetRate is how many bits a second go each way, 0 for no limit.
+func (w *Wire) SetRate(bits int) { w.rate.Store(int64(bits)) }
+
+// Stall lets nothing arrive for d, and then all of it.
+func (w *Wire) Stall(d time.Duration) { w.still.Store(time.Now().Add(d).UnixNano()) }
 
 // Cut loses every frame, those under way too, until it is called with false.
 func (w *Wire) Cut(cut bool) { w.cut.Store(cut) }
