@@ -30,6 +30,7 @@ type sleepyPage struct {
 	kernel string
 	id     string
 	cookie string
+	old    bool // it speaks the protocol of servers before 2
 
 	mu     sync.Mutex
 	asleep bool
@@ -52,7 +53,15 @@ var errAsleep = errors.New("the laptop sleeps")
 func newSleepyPage(ctx context.Context, t *testing.T, l *lab.Lab, port int, token, kernel string) *sleepyPage {
 	t.Helper()
 	p := &sleepyPage{t: t, l: l, port: port, kernel: kernel, id: newNonce()}
-	if kernel == "" {
+	p.signIn(token, "/lab")
+	return p
+}
+
+// signIn gets what a page has: cookies, and a kernel.
+func (p *sleepyPage) signIn(token, path string) {
+	t, l, port := p.t, p.l, p.port
+	t.Helper()
+	if p.kernel == "" {
 		var started struct {
 			ID string `json:"id"`
 		}
@@ -63,7 +72,7 @@ func newSleepyPage(ctx context.Context, t *testing.T, l *lab.Lab, port int, toke
 		Transport:     &http.Transport{DialContext: l.Dial, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/lab?token=%s", port, token))
+	resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s?token=%s", port, path, token))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +80,6 @@ func newSleepyPage(ctx context.Context, t *testing.T, l *lab.Lab, port int, toke
 	for _, c := range resp.Cookies() {
 		p.cookie += c.Name + "=" + c.Value + "; "
 	}
-	return p
 }
 
 // execute runs a cell and listens until ctx ends; without code it listens only.
@@ -82,7 +90,11 @@ func (p *sleepyPage) execute(ctx context.Context, code string) {
 		p.t.Fatal(err)
 	}
 	if code != "" {
-		if err := c.Write(ctx, websocket.MessageBinary, executeRequest(p.id, code)); err != nil {
+		kind, message := websocket.MessageBinary, executeRequest(p.id, code)
+		if p.old {
+			kind, message = websocket.MessageText, oldRequest(p.id, code)
+		}
+		if err := c.Write(ctx, kind, message); err != nil {
 			p.t.Fatal(err)
 		}
 	}
@@ -93,10 +105,14 @@ func (p *sleepyPage) dial(ctx context.Context) (*websocket.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	origin := fmt.Sprintf("http://127.0.0.1:%d", p.port)
+	protocols := []string{"v1.kernel.websocket.jupyter.org"}
+	if p.old {
+		protocols = nil
+	}
 	c, _, err := websocket.Dial(limited, fmt.Sprintf("%s/api/kernels/%s/channels?session_id=%s", origin, p.kernel, p.id), &websocket.DialOptions{
 		HTTPClient:   &http.Client{Transport: &http.Transport{DialContext: p.dialTCP}},
 		HTTPHeader:   http.Header{"Cookie": {p.cookie}, "Origin": {origin}},
-		Subprotocols: []string{"v1.kernel.websocket.jupyter.org"},
+		Subprotocols: protocols,
 	})
 	if err != nil {
 		return nil, err
@@ -163,6 +179,10 @@ func (p *sleepyPage) listen(ctx context.Context, c *websocket.Conn) {
 }
 
 func (p *sleepyPage) hear(b []byte) {
+	parts := parts
+	if p.old {
+		parts = oldParts
+	}
 	_, header, parent, content, ok := parts(b)
 	if !ok {
 		p.t.Errorf("%d bytes are no message", len(b))

@@ -69,12 +69,7 @@ func (p *labPage) run(ctx context.Context, code string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	message, _ := json.Marshal(map[string]any{
-		"channel": "shell", "header": map[string]any{"msg_id": newNonce(), "username": "me", "session": p.id, "msg_type": "execute_request", "version": "5.3"},
-		"parent_header": map[string]any{}, "metadata": map[string]any{},
-		"content": map[string]any{"code": code, "silent": false, "store_history": true, "user_expressions": map[string]any{}, "allow_stdin": false, "stop_on_error": true},
-	})
-	if err := c.Write(ctx, websocket.MessageText, message); err != nil {
+	if err := c.Write(ctx, websocket.MessageText, oldRequest(p.id, code)); err != nil {
 		p.t.Fatal(err)
 	}
 	go p.listen(ctx, c)
