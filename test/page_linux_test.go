@@ -47,14 +47,21 @@ func newBrowserLab(t *testing.T, limit time.Duration) *browserLab {
 type labTab struct {
 	context.Context
 	x       *browserLab
-	name    string // of the notebook, without .ipynb
-	address string // without the token
+	name    string                         // of the notebook, without .ipynb
+	address string                         // without the token
+	ask     func(expression string) string // of another browser, nil = of Chromium
 }
 
 // notebook puts a notebook on the host, with these cells, and opens it in a
 // tab and workspace of its own at a local port.
 func (x *browserLab) notebook(name string, port int, cells ...string) *labTab {
 	x.t.Helper()
+	putNotebook(x.host, name, cells...)
+	return x.tab(name, port)
+}
+
+// putNotebook puts a notebook with these cells on the host.
+func putNotebook(host *lab.Machine, name string, cells ...string) {
 	book := map[string]any{"nbformat": 4, "nbformat_minor": 5, "cells": []any{},
 		"metadata": map[string]any{"kernelspec": map[string]any{"name": "python3", "display_name": "Python 3", "language": "python"}}}
 	list := []any{}
@@ -63,8 +70,7 @@ func (x *browserLab) notebook(name string, port int, cells ...string) *labTab {
 	}
 	book["cells"] = list
 	raw, _ := json.Marshal(book)
-	x.host.WriteFile(lab.Me, "/home/me/"+name+".ipynb", string(raw))
-	return x.tab(name, port)
+	host.WriteFile(lab.Me, "/home/me/"+name+".ipynb", string(raw))
 }
 
 // tab opens a notebook that is there.
@@ -104,6 +110,8 @@ const watchPage = `(() => {
 	look();
 })()`
 
+const kernelThere = `/\(ipykernel\) \| Idle/.test(document.querySelector("#jp-bottom-panel, #jp-main-statusbar, .jp-StatusBar-Widget").parentElement.innerText)`
+
 // visit loads the page and waits for the notebook's kernel.
 func (p *labTab) visit(url string) {
 	t := p.x.t
@@ -114,7 +122,7 @@ func (p *labTab) visit(url string) {
 	})
 	do(t, p, "open "+p.name, awake, chromedp.EmulateViewport(1280, 800), chromedp.Navigate(url), chromedp.WaitVisible(kernelIdle))
 	// The indicator is idle before there is a kernel; the bar below is not.
-	await(t, p, "the kernel of "+p.name, `/\(ipykernel\) \| Idle/.test(document.querySelector("#jp-bottom-panel, #jp-main-statusbar, .jp-StatusBar-Widget").parentElement.innerText)`)
+	await(t, p, "the kernel of "+p.name, kernelThere)
 	do(t, p, "watch "+p.name, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(watchPage, p.name)))
 }
 
@@ -133,6 +141,9 @@ func (p *labTab) press(cell int) chromedp.Action[chromedp.Void] {
 
 // text evaluates an expression that gives text; "" when the page does not answer.
 func (p *labTab) text(expression string) string {
+	if p.ask != nil {
+		return p.ask(expression)
+	}
 	limited, cancel := context.WithTimeout(p, 10*time.Second)
 	defer cancel()
 	text, _ := chromedp.Run(limited, chromedp.Evaluate[string](expression))

@@ -1,0 +1,81 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"nbremote/test/lab"
+)
+
+// What Chromium shows of a cut, Firefox shows too: nothing. The twin is the same
+// cell through `ssh -L` in a restart loop.
+func TestN3_FirefoxOverACut(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	o := open(t, l, "gpu1")
+	sock := strings.TrimSpace(l.Host("gpu1").ShAs(lab.Me, "ls /dev/shm/nbr.*/s*/s"))
+	twinPort := plain(t, l, "gpu1", sock)
+	f := l.Firefox(4 * time.Minute)
+	const lines = 320
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	twin := newPage(t, l, twinPort, o.Token)
+	ours := inFirefox(t, l, f, "ours", o.Port, o.Token, printing(lines))
+	twin.run(ctx, counting(lines, 0, 100*time.Millisecond))
+	lab.Wait(t, 20*time.Second, "both to print", func() bool {
+		a, _ := ours.lines(lines)
+		b, _, _ := twin.got(lines)
+		return a < lines-10 && b < lines-10
+	})
+	l.Laptop.Cut()
+	time.Sleep(20 * time.Second) // how long the cut lasts is what is tested
+	before, _ := ours.lines(lines)
+	l.Laptop.Mend()
+	mended := time.Now()
+	lab.Wait(t, 20*time.Second, "lines to come again", func() bool { now, _ := ours.lines(lines); return now < before })
+	back := time.Since(mended)
+	lost, wrong, idle := ours.finished(lines, 60*time.Second)
+	t.Logf("nbremote: %d of %d lost, %d wrong, finished %v, dialogs %q, lines back %v after the mend", lost, lines, wrong, idle, ours.dialogs(), back.Round(10*time.Millisecond))
+	if lost != 0 || wrong != 0 || !idle || len(ours.dialogs()) != 0 || !ours.sameDocument() {
+		t.Error("that is not all")
+	}
+	if back > 5*time.Second {
+		t.Errorf("lines were back %v after the mend", back)
+	}
+	lost, _, idle = twin.finished(lines, 5*time.Second)
+	t.Logf("twin: %d lost, finished %v", lost, idle)
+	if lost == 0 {
+		t.Error("the twin lost nothing: the cut was none")
+	}
+}
+
+// foxTab is a labTab of Firefox.
+type foxTab struct {
+	labTab
+	*lab.FirefoxTab
+}
+
+// inFirefox opens a notebook of one cell in a tab of its own, and runs it.
+func inFirefox(t *testing.T, l *lab.Lab, f *lab.Firefox, name string, port int, token, cell string) *foxTab {
+	t.Helper()
+	putNotebook(l.Host("gpu1"), name, cell)
+	tab := f.Tab()
+	p := &foxTab{labTab{x: &browserLab{t: t}, name: name, ask: tab.Text}, tab}
+	tab.Visit(fmt.Sprintf("http://127.0.0.1:%d/lab/workspaces/%s/tree/%s.ipynb?token=%s", port, name, name, token))
+	lab.Wait(t, time.Minute, "the kernel of "+name, func() bool {
+		return p.holds(kernelThere + ` && document.querySelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')`)
+	})
+	p.text(fmt.Sprintf(watchPage, name) + `, ""`)
+	lab.Wait(t, 30*time.Second, name+" to run", func() bool {
+		if p.text(`document.querySelector(".jp-NotebookPanel .jp-Cell .cm-content").focus(), ""`); !p.holds(`document.activeElement.matches(".cm-content")`) {
+			return false
+		}
+		tab.CtrlEnter()
+		time.Sleep(500 * time.Millisecond) // until a key pressed has an effect, or the next is
+		return p.holds(`document.querySelector(".jp-NotebookPanel .jp-Cell .jp-InputPrompt").innerText.trim() != "[ ]:"`)
+	})
+	return p
+}
