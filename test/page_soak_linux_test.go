@@ -70,7 +70,7 @@ func (c longCut) run(t *testing.T) {
 	before, _ := ours.lines(n)
 	x.Laptop.Mend()
 	mended := time.Now()
-	ours.ask("usable")
+	ours.request("usable")
 	lab.Wait(t, 20*time.Second, "the page to be usable", func() bool { return ours.holds(`nbrTest.usable == "200"`) })
 	usable := time.Since(mended)
 	lab.Wait(t, 30*time.Second, "lines to come again", func() bool { now, _ := ours.lines(n); return now < before })
@@ -97,11 +97,11 @@ func (c longCut) run(t *testing.T) {
 	}
 }
 
-// ask sends a request from the page; its answer is nbrTest[name]: a status, or
+// request sends one from the page; its answer is nbrTest[name]: a status, or
 // that the browser has failed it.
-func (p *labTab) ask(name string) {
+func (p *labTab) request(name string) {
 	p.x.t.Helper()
-	do(p.x.t, p, "ask", chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
+	do(p.x.t, p, "request", chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
 		`fetch("/api/contents/%s.ipynb?content=0&n=%[2]s").then(r => { nbrTest[%[2]q] = String(r.status) }, () => { nbrTest[%[2]q] = "failed" }), 0`, p.name, name)))
 }
 
@@ -159,7 +159,7 @@ const queued = 10
 // roamQueued has the laptop's address change while requests wait.
 func (p *labTab) roamQueued() {
 	for i := range queued {
-		p.ask(fmt.Sprintf("queued%d", i))
+		p.request(fmt.Sprintf("queued%d", i))
 	}
 	lab.Wait(p.x.t, 20*time.Second, "requests to wait", func() bool { return statusOf(p.x.t, p.x.Lab).Pages[0].Waiting >= 4 })
 	p.x.Laptop.Roam(102)
