@@ -88,7 +88,13 @@ type DialError struct {
 	After   time.Duration // nothing came for so long; 0: it failed at once
 	Err     error         // what failed; nil when After says it
 	because string        // one line about it, from elsewhere
+	dropped bool
 }
+
+// Dropped says that the server ended the connection before anybody could sign
+// in, as one does that has too many of them, or that refuses this address for
+// a while. A later try may do.
+func (e *DialError) Dropped() bool { return e.dropped }
 
 func (e *DialError) Error() string {
 	text := "connect to " + e.Name + ": "
@@ -150,6 +156,8 @@ func (e *DialError) Hint() string {
 		return "have its SSH server updated"
 	case e.Via != "" && saysForbidden(e.Err):
 		return "ask the administrator of " + e.Via + " for AllowTcpForwarding"
+	case e.dropped:
+		return "nbremote open " + e.Name + " --wait"
 	case e.Phase != PhaseDial:
 		return "ssh -v " + e.Name
 	case e.Via != "":

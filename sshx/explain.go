@@ -82,15 +82,35 @@ func (a *attempt) addCause(e *DialError) {
 		e.because = p.ended()
 		return
 	}
+	e.dropped = (e.Phase == PhaseGreeting || e.Phase == PhaseKex) && hungUp(e.Err)
 	if e.Phase == PhaseGreeting && a.conn.said() != "" {
-		e.because = "it said " + show(a.conn.said())
-	} else if errors.Is(e.Err, io.EOF) && e.Phase == PhaseGreeting {
+		said := a.conn.said()
+		e.because = "it said " + show(said)
+		why, known := dropWords[said]
+		if e.dropped = e.dropped && known; known {
+			e.because += ": " + why
+		}
+	} else if e.dropped && e.Phase == PhaseGreeting {
 		e.because = "too many connections at once (MaxStartups), or this address is not allowed"
 	}
 	var caused interface{ Cause() string }
 	if e.because == "" && errors.As(e.Err, &caused) {
 		e.because = oneLine(caused.Cause())
 	}
+}
+
+// dropWords are what OpenSSH's server says before it drops a connection: up to
+// 9.7, and later.
+var dropWords = map[string]string{
+	"Exceeded MaxStartups":     "too many connections at once",
+	"Not allowed at this time": "too many connections at once (MaxStartups), or sign-ins that failed (PerSourcePenalties)",
+}
+
+// hungUp says that the other side ended a connection, however this system words
+// that.
+func hungUp(err error) bool {
+	var broken *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) && !broken.Timeout()
 }
 
 // reached is the phase that the attempt is in.

@@ -81,6 +81,7 @@ func (t *Target) masterArguments(sock string, opts *Options) []string {
 	settings := []string{
 		"ControlMaster=yes", "ControlPersist=no", "ClearAllForwardings=yes", "RemoteCommand=none", "RequestTTY=no",
 		"PermitLocalCommand=no", "ForwardAgent=no", "ForwardX11=no", "Tunnel=no", "LogLevel=VERBOSE",
+		"VerifyHostKeyDNS=no", "UpdateHostKeys=no", // neither DNS nor a server vouches for other keys
 		"ServerAliveInterval=15", "ServerAliveCountMax=3", "ConnectTimeout=" + strconv.Itoa(max(1, int(opts.timeout().Seconds()))),
 	}
 	if opts.Ask == nil {

@@ -89,7 +89,11 @@ func (a *attempt) masterFailed(h *heard) error {
 	if cause := h.cause(); cause != "" {
 		e.Err = errors.New(cause)
 	}
-	if !strings.Contains(text, "connect to host") {
+	switch {
+	case strings.Contains(text, "kex_exchange_identification: ") && a.target.ProxyCommand == "" && !ourWords.MatchString(text):
+		e.Phase, e.dropped = PhaseGreeting, true
+		e.because = "too many connections at once (MaxStartups), or this address is not allowed"
+	case !strings.Contains(text, "connect to host"):
 		e.Phase = PhaseSignIn
 	}
 	if a.target.Via != nil {

@@ -110,7 +110,7 @@ func (a *app) untilUp(ctx context.Context, l *line) error {
 			}
 			return e.Error
 		case "start":
-			if !a.waiting { // else each try would leave its lines
+			if !a.waiting && steps[e.Hop] == nil { // else each try would leave its lines
 				steps[e.Hop] = a.ui.Start(e.Hop, e.Text)
 			}
 		case "done":
@@ -158,7 +158,9 @@ func (a *app) hear(ctx context.Context, l *line, e holder.Event) {
 	case "notice":
 		a.ui.Verbose(strings.TrimRight(e.Text, "\r\n"))
 	case "warning":
-		a.ui.Note(e.Hop + ": " + e.Text)
+		if !a.waiting {
+			a.ui.Note(e.Hop + ": " + e.Text)
+		}
 	case "question":
 		ctx, cancel := context.WithCancel(ctx)
 		a.asking[e.ID] = cancel

@@ -2,6 +2,8 @@ package holder
 
 import (
 	"context"
+	"net/http"
+	"strings"
 	"sync"
 
 	"nbremote/sshx"
@@ -159,4 +161,22 @@ func (a *attached) answer(ans Answer) bool {
 		p.answer <- ans
 	}
 	return ok
+}
+
+// askForChild puts the question of a child of ours, such as the ssh of a
+// ProxyCommand, to a person.
+func (h *holder) askForChild(w http.ResponseWriter, r *http.Request) {
+	q, ok := read[Question](w, r)
+	if !ok {
+		return
+	}
+	q.Hop = h.spec.Target.Name
+	h.mu.Lock()
+	h.ownAsks++
+	if !strings.Contains(q.Text, "(yes/no") { // a host key is asked for once, and is no sign-in
+		h.childAsks++
+	}
+	h.mu.Unlock()
+	text, err := h.asks.ask(r.Context(), q)
+	reply(w, Answer{Text: text}, err)
 }

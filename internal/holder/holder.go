@@ -52,6 +52,7 @@ type holder struct {
 	// sign-in had some.
 	childAsks  int
 	childAsked bool
+	ownAsks    int // all questions of our sign-ins, not of a gateway's
 
 	behind int
 	busy   int // scripts and streams under way
@@ -99,7 +100,7 @@ func newHolder(spec Spec, version string, logger *log.Logger, stop context.Cance
 		memory: loadMemory(spec.Place, spec.Target.Key()), idle: time.Now(),
 	}
 	h.line = newLine(spec.Target.Name)
-	h.line.dial, h.line.asker, h.line.asking, h.line.notify = h.dial, h.asks.canAsk, h.asks.asking, h.tell
+	h.line.dial, h.line.asker, h.line.asking, h.line.notify = h.dialLine, h.asks.canAsk, h.asks.asking, h.tell
 	h.line.person = func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.signed.Person || h.childAsked }
 	h.pages = newPages(h)
 	h.linked = &linked{h: h}
@@ -179,7 +180,7 @@ func (h *holder) dial(ctx context.Context, again bool) (*sshx.Conn, error) {
 	}
 	h.mu.Unlock()
 	if h.asks.canAsk() {
-		opts.Ask = h.ask
+		opts.Ask = h.askOwn
 	}
 	opts.Asking, opts.Dir = h.asks.asking, h.spec.Place.Run
 	if conn := sshx.Attach(ctx, t, opts); conn != nil {

@@ -51,7 +51,7 @@ func (h *holder) throughGateway(ctx context.Context, fresh bool) (*hop, error) {
 				text, err := h.ask(ctx, *e.Question)
 				client.Answer(ctx, Answer{ID: e.ID, Text: text, Refused: err != nil})
 			}()
-		case "start", "done", "notice":
+		case "start", "done", "notice", "warning":
 			h.tell(e)
 		}
 	}

@@ -108,23 +108,6 @@ func (h *holder) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// askForChild puts the question of a child of ours, such as the ssh of a
-// ProxyCommand, to a person.
-func (h *holder) askForChild(w http.ResponseWriter, r *http.Request) {
-	q, ok := read[Question](w, r)
-	if !ok {
-		return
-	}
-	q.Hop = h.spec.Target.Name
-	if !strings.Contains(q.Text, "(yes/no") { // a host key is asked for once, and is no sign-in
-		h.mu.Lock()
-		h.childAsks++
-		h.mu.Unlock()
-	}
-	text, err := h.asks.ask(r.Context(), q)
-	reply(w, Answer{Text: text}, err)
-}
-
 type scriptRequest struct {
 	Script string `json:"script"`
 	Direct bool   `json:"direct,omitempty"` // start no relay for it

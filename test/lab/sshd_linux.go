@@ -122,7 +122,11 @@ func (m *Machine) Configure(lines string) {
 // StartSSHD starts the machine's sshd and waits until it greets.
 func (m *Machine) StartSSHD() {
 	m.t.Helper()
-	m.WriteMode("root", "/etc/ssh/sshd_config", m.sshd.extra+sshdConfig, 0o644)
+	rest := sshdConfig
+	if strings.Contains(m.sshd.extra, "MaxStartups ") { // of this one the last wins
+		rest = strings.Replace(rest, "MaxStartups 500\n", "", 1)
+	}
+	m.WriteMode("root", "/etc/ssh/sshd_config", m.sshd.extra+rest, 0o644)
 	cmd := m.As(context.Background(), "root", "/usr/sbin/sshd", "-D", "-E", sshdLog)
 	must(m.t, cmd.Start(), "start sshd on %s", m.Name)
 	m.sshd.cmd = cmd
