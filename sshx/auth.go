@@ -292,5 +292,9 @@ func (u *auth) ended(err error) error {
 		_, e.Ended, _ = strings.Cut(said[i:], ": ")
 		return e
 	}
-	return &DialError{Name: u.target.Name, Address: u.target.Address(), Phase: PhaseSignIn, Err: err}
+	e := &DialError{Name: u.target.Name, Address: u.target.Address(), Phase: PhaseSignIn, Err: err}
+	if u.said != "" { // as of /etc/nologin, by PAM
+		e.because = "it said: " + oneLine(u.said)
+	}
+	return e
 }

@@ -93,7 +93,8 @@ type attempt struct {
 	conn   *watched
 	phase  atomic.Pointer[Phase]
 	auth   *auth
-	banner int // bytes of banners so far
+	banner int    // bytes of banners so far
+	said   string // the last of them
 
 	began   time.Time
 	dialled time.Duration // until there was a byte stream; 0: not yet
@@ -237,6 +238,7 @@ func (a *attempt) hearBanner(text string) error {
 	}
 	a.banner += len(text)
 	if text != "" {
+		a.said = text
 		a.opts.notice(text)
 	}
 	return nil

@@ -26,8 +26,7 @@ func Reach(ctx context.Context, t *Target) (net.Conn, error) {
 	if t.ProxyCommand != "" {
 		return dialCommand(t)
 	}
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", t.Address())
+	return dialHost(ctx, t.Host, t.Port)
 }
 
 // Redials is what the dials of one line that was cut know of each other. One
@@ -76,8 +75,12 @@ func (d *Redials) again(ctx context.Context, t *Target, usual time.Duration) (ne
 	start := func(limit time.Duration) {
 		running++
 		go func() {
-			dialer := net.Dialer{Timeout: limit}
-			conn, err := dialer.DialContext(ctx, "tcp", t.Address())
+			ctx, cancel := ctx, func() {}
+			if limit > 0 {
+				ctx, cancel = context.WithTimeout(ctx, limit)
+			}
+			conn, err := dialHost(ctx, t.Host, t.Port)
+			cancel()
 			results <- result{conn, err}
 		}()
 	}

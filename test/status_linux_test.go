@@ -14,11 +14,13 @@ import (
 
 // hostStatus is what `status --json` prints of one host.
 type hostStatus struct {
-	Host  string    `json:"host"`
-	State string    `json:"state"`
-	Since time.Time `json:"since"`
-	Via   []string  `json:"via"`
-	Link  *struct {
+	Host   string    `json:"host"`
+	State  string    `json:"state"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`
+	Hop    string    `json:"hop"`
+	Via    []string  `json:"via"`
+	Link   *struct {
 		On    bool    `json:"on"`
 		RTT   float64 `json:"round_trip_ms"`
 		Quota int64   `json:"spool_quota"`

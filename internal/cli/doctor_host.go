@@ -112,12 +112,12 @@ func (s signedIn) run(ctx context.Context, script string, meanwhile func()) ([]b
 	defer p.Close()
 	defer context.AfterFunc(ctx, func() { p.Close() })()
 	nonce := remote.NewNonce()
-	go io.Copy(io.Discard, p.Stderr)
+	said := remote.ReadComplaints(p.Stderr)
 	go io.WriteString(p.Stdin, remote.Frame(nonce, script))
 	meanwhile()
 	a, err := remote.ReadAnswer(bufio.NewReader(p.Stdout), nonce)
 	if err != nil {
-		return nil, err
+		return nil, said.Of(err)
 	}
 	return a.Stdout, a.Err()
 }

@@ -35,6 +35,7 @@ type session struct {
 	stdin  io.Writer
 	stdout io.Reader
 	close  func() error
+	said   *remote.Complaints // on stderr; nil: that is not known
 }
 
 // errPaused says that the sessions were wanted for something else.
@@ -62,8 +63,7 @@ func directSession(ctx context.Context, conn *sshx.Conn) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	go io.Copy(io.Discard, p.Stderr)
-	return &session{p.Stdin, p.Stdout, p.Close}, nil
+	return &session{p.Stdin, p.Stdout, p.Close, remote.ReadComplaints(p.Stderr)}, nil
 }
 
 // pause closes the shells that are idle, has those that are busy close, and
@@ -227,6 +227,9 @@ func (sh *shell) run(ctx context.Context, script string) ([]byte, error) {
 	}()
 	answer, err := remote.ReadAnswer(sh.answers, nonce)
 	if err != nil {
+		if said := sh.process.said; said != nil && !sh.used && ctx.Err() == nil {
+			err = said.Of(err)
+		}
 		sh.process.close()
 		<-written
 		return nil, err
