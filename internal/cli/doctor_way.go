@@ -132,16 +132,21 @@ func (d *doctor) hop(t *sshx.Target, before *reached) *reached {
 	if d.canAsk() {
 		opts.Ask = d.askSignIn
 	}
-	try := *t
-	if try.StrictHostKeyChecking == "accept-new" {
-		try.StrictHostKeyChecking = "no" // goes on as ssh would, and saves nothing
-	}
-	conn, err := sshx.Connect(d.ctx, &try, opts)
+	conn, err := sshx.Connect(d.ctx, notSaving(t), opts)
 	d.passed(t, &seen, err, before, conn, fresh)
 	if err != nil {
 		return nil
 	}
 	return &reached{Runner: signedIn{conn}, dial: conn.Dial, own: conn, close: func() { conn.Close() }}
+}
+
+// notSaving is t for one who goes on as ssh would, and saves no host key.
+func notSaving(t *sshx.Target) *sshx.Target {
+	try := *t
+	if try.StrictHostKeyChecking == "accept-new" {
+		try.StrictHostKeyChecking = "no"
+	}
+	return &try
 }
 
 var errNoHostKeys = errors.New("doctor accepts no host key")

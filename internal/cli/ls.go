@@ -12,8 +12,11 @@ import (
 	"nbremote/kernel"
 )
 
-// lsCmd lists all that is open, from the holders' last reports: no host is asked.
-type lsCmd struct{}
+// lsCmd lists all that is open, from the holders' last reports: no host is asked,
+// unless all are.
+type lsCmd struct {
+	All bool `help:"Ask the hosts used before what runs there, but for those where a person would have to sign in."`
+}
 
 // listed is one row of ls, and its --json.
 type listed struct {
@@ -31,18 +34,22 @@ type listed struct {
 	Reported time.Time `json:"reported,omitzero"`
 	Age      float64   `json:"age_seconds,omitempty"` // of the report
 	Reason   string    `json:"reason,omitempty"`
+	Try      string    `json:"try,omitempty"` // of what is not open here
 }
 
 // Run prints the table.
 func (c *lsCmd) Run(a *app) error {
-	rows := []listed{}
-	for _, s := range a.open() {
+	rows, open := []listed{}, a.open()
+	for _, s := range open {
 		if len(s.Pages) == 0 && s.Behind == 0 {
 			continue
 		}
 		for _, p := range s.Pages {
 			rows = append(rows, row(s, p))
 		}
+	}
+	if c.All {
+		return c.all(a, open, rows)
 	}
 	if a.JSON {
 		return a.printJSON(rows)
@@ -53,9 +60,16 @@ func (c *lsCmd) Run(a *app) error {
 	}
 	table := [][]string{}
 	for _, r := range rows {
-		table = append(table, []string{r.Host + "/" + r.Session, r.state(), r.What, r.address()})
+		table = append(table, []string{r.name(), r.state(), r.What, r.address()})
 	}
 	return ui.Table(os.Stdout, table)
+}
+
+func (r listed) name() string {
+	if r.Session == "" {
+		return r.Host
+	}
+	return r.Host + "/" + r.Session
 }
 
 // state is the State, of a lost line with how long it has been so.
@@ -68,6 +82,9 @@ func (r listed) state() string {
 
 // address is the local address, and what is not as usual with its port.
 func (r listed) address() string {
+	if r.Port == 0 {
+		return r.Try
+	}
 	if r.State == string(holder.NeedsSignIn) || r.State == string(holder.Stopped) {
 		return "nbremote open " + shellWord(r.Host)
 	}

@@ -88,7 +88,7 @@ Notebooks
   stop HOST[/NAME]          end Jupyter (--idle 8h, --all)
   restart HOST[/NAME]       Jupyter anew: same session, port and token
 See
-  ls                        all that is open
+  ls                        all that is open (--all: ask every host)
   status [HOST]             line, kernels, GPUs, memory, disk (--watch)
   logs HOST[/NAME]          what Jupyter printed (-f)
   doctor HOST               check each step, offer repairs

@@ -41,5 +41,9 @@ func OwnPorts(place Place, key string) map[string]int { return loadMemory(place,
 // LastKey is the fingerprint of the key that signed in to a target last, or "".
 func LastKey(place Place, key string) string { return loadMemory(place, key).data.LastKey }
 
+// NeededPerson says whether somebody had to do something for the last sign-in to
+// a target.
+func NeededPerson(place Place, key string) bool { return loadMemory(place, key).data.Person }
+
 // Key is that of the client's target.
 func (c *Client) Key() string { return strings.TrimSuffix(filepath.Base(c.Sock), ".sock") }

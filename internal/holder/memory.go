@@ -23,6 +23,7 @@ type memory struct {
 type remembered struct {
 	Version int            `json:"version"`
 	LastKey string         `json:"last_key,omitempty"` // fingerprint of the key that signed in
+	Person  bool           `json:"person,omitempty"`   // the last sign-in needed one
 	Ports   map[string]int `json:"ports,omitempty"`    // its own local port by session
 	Laptop  string         `json:"laptop,omitempty"`   // our identity towards the relay there, in hex
 }
@@ -51,6 +52,14 @@ func (m *memory) setLastKey(fingerprint string) {
 	m.change(func(d *remembered) bool {
 		same := d.LastKey == fingerprint
 		d.LastKey = fingerprint
+		return !same
+	})
+}
+
+func (m *memory) setPerson(needed bool) {
+	m.change(func(d *remembered) bool {
+		same := d.Person == needed
+		d.Person = needed
 		return !same
 	})
 }

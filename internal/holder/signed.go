@@ -18,6 +18,7 @@ func (h *holder) signedIn(conn *sshx.Conn, start time.Time, byChild bool) {
 	if signed.KeyFingerprint != "" {
 		h.memory.setLastKey(signed.KeyFingerprint)
 	}
+	h.memory.setPerson(signed.Person || byChild)
 	h.log.Printf("signed in (%s)", signed.Method)
 	h.tell(Event{Kind: "done", Hop: h.spec.Target.Name, Text: signedText(signed), MS: time.Since(start).Milliseconds()})
 }
