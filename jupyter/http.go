@@ -73,12 +73,18 @@ func exchange(conn net.Conn, s *Server, questions []question) ([]answer, error) 
 		limited.N = headLimit + bodyLimit + framesLimit
 		a, err := readAnswer(r)
 		if err != nil {
-			return nil, fmt.Errorf("read the answer of Jupyter: %w", err)
+			return nil, &answerError{err}
 		}
 		answers = append(answers, a)
 	}
 	return answers, nil
 }
+
+// answerError is an answer that is none of Jupyter's.
+type answerError struct{ error }
+
+func (e *answerError) Error() string { return "read the answer of Jupyter: " + e.error.Error() }
+func (e *answerError) Unwrap() error { return e.error }
 
 func readAnswer(r *bufio.Reader) (answer, error) {
 	resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodGet})

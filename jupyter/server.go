@@ -33,12 +33,17 @@ type Server struct {
 	Foreign    bool      `json:"foreign,omitempty"`     // started by hand
 	ConfigFile string    `json:"config_file,omitempty"` // where its sign-in seems to be set
 	Owner      string    `json:"owner,omitempty"`
+	URL        string    `json:"url,omitempty"` // its own, of one on a machine which the host only reaches
 }
 
-// Far is the address to dial on the host.
+// Far is the address to dial on the host. Network "far" is TCP to another
+// machine.
 func (s *Server) Far() (network, addr string) {
 	if s.Sock != "" {
 		return "unix", s.Sock
+	}
+	if s.URL != "" {
+		return "far", net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 	}
 	host := s.Host
 	if host == "" {
@@ -49,8 +54,11 @@ func (s *Server) Far() (network, addr string) {
 
 // Where is the address as a person would say it behind "gpu1:".
 func (s *Server) Where() string {
-	if s.Sock != "" {
+	switch {
+	case s.Sock != "":
 		return s.Sock
+	case s.URL != "":
+		return s.URL
 	}
 	return strconv.Itoa(s.Port)
 }

@@ -26,6 +26,9 @@ func (c *attachCmd) Run(a *app) error {
 		return usage("attach: stdin and stdout must be a terminal", "nbremote logs -f")
 	}
 	w, err := a.where(c.Host)
+	if err == nil {
+		err = a.onlyWithSSH(w, "attach to")
+	}
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,9 @@ func (c *closeCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if page, _, ok := findPage(s, w); ok && isFar(page) {
+		return a.closePort(page.Port)
+	}
 	return a.closeHolder(s)
 }
 
@@ -96,7 +99,11 @@ func (a *app) closeHolder(s holder.Status) error {
 	if busy > 0 {
 		what += fmt.Sprintf(" (%d busy %s)", busy, plural(busy, "kernel"))
 	}
-	a.ui.Done(s.Name, what+". Back: nbremote open "+s.Name)
+	back := "nbremote open " + s.Name
+	if len(s.Pages) == 1 {
+		back = againOf(s, s.Pages[0])
+	}
+	a.ui.Done(s.Name, what+". Back: "+back)
 	a.sayTabs(s.Pages)
 	return nil
 }

@@ -20,6 +20,9 @@ type logsCmd struct {
 // Run copies the log; what comes from the host is made safe for the terminal.
 func (c *logsCmd) Run(a *app) error {
 	w, err := a.where(c.Host)
+	if err == nil {
+		err = a.onlyWithSSH(w, "read the log of")
+	}
 	if err != nil {
 		return err
 	}

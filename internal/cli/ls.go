@@ -111,6 +111,8 @@ func row(s holder.Status, p holder.Page) listed {
 		if s.Link != nil && s.Link.On && s.State != holder.Suspect {
 			r.What += ", output kept"
 		}
+	case p.Gone && isFar(p):
+		r.State, r.What = "no answer", againOf(s, p)
 	case p.Gone:
 		r.State, r.What = "ended", "nbremote open "+s.Name+" starts it anew"
 		if p.Rebooted {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"nbremote/internal/holder"
@@ -15,7 +16,7 @@ import (
 
 // openCmd finds or starts Jupyter on a host and opens it here.
 type openCmd struct {
-	Host string `arg:"" optional:"" predictor:"host" help:"HOST, HOST/NAME, HOST:DIR or HOST:FILE.ipynb; left out: the last one used here."`
+	Host string `arg:"" optional:"" predictor:"host" help:"HOST, HOST/NAME, HOST:DIR or HOST:FILE.ipynb; left out: the last one used here. Or http://BOX:8888/lab, of a Jupyter that runs where no ssh leads, with --via; -: that is read from stdin."`
 
 	Name           string        `help:"Name of the session." placeholder:"NAME"`
 	Via            []string      `help:"Gateway to go through, instead of ssh_config's ProxyJump; again for the next." placeholder:"HOST" sep:"none"`
@@ -65,9 +66,18 @@ type info struct {
 
 // Run is the story of open.
 func (c *openCmd) Run(a *app) error {
-	w, err := c.where(a)
-	if err != nil {
+	if err := c.check(); err != nil {
 		return err
+	}
+	w, token, ok, err := c.far(a)
+	if err == nil && !ok {
+		w, err = c.where(a)
+	}
+	switch {
+	case err != nil:
+		return err
+	case w.URL != "":
+		return c.runFar(a, w, token)
 	}
 	return c.run(a, w)
 }
@@ -104,19 +114,20 @@ func (c *openCmd) run(a *app, w where) error {
 	return c.show(a, line, w, page, server, host)
 }
 
-func (c *openCmd) where(a *app) (where, error) {
+func (c *openCmd) check() error {
 	if c.ConnectTimeout <= 0 || c.StartTimeout <= 0 {
-		return where{}, usage("read the time limits: they must be above 0", "--connect-timeout 15s")
+		return usage("read the time limits: they must be above 0", "--connect-timeout 15s")
 	}
 	if c.IdleTimeout != 0 && c.IdleTimeout < time.Second {
-		return where{}, usage("read --idle-timeout: at least a second", "--idle-timeout 8h")
+		return usage("read --idle-timeout: at least a second", "--idle-timeout 8h")
 	}
 	if c.Port < 0 || c.Port > 65535 {
-		return where{}, usage(fmt.Sprintf("read --port %d: not a port", c.Port), "--port 8890, or leave it out")
+		return usage(fmt.Sprintf("read --port %d: not a port", c.Port), "--port 8890, or leave it out")
 	}
-	if err := checkSetenv(c.Setenv); err != nil {
-		return where{}, err
-	}
+	return checkSetenv(c.Setenv)
+}
+
+func (c *openCmd) where(a *app) (where, error) {
 	w, err := a.where(c.Host)
 	if len(c.Via) > 0 {
 		w.Via = c.Via
@@ -124,7 +135,8 @@ func (c *openCmd) where(a *app) (where, error) {
 	if c.Name != "" {
 		w.Session = c.Name
 	}
-	if err == nil && c.Env == "" {
+	w = a.farSession(w)
+	if err == nil && c.Env == "" && w.URL == "" {
 		c.Env = a.config.Hosts[w.Host].Env
 	}
 	return w, err
@@ -133,11 +145,7 @@ func (c *openCmd) where(a *app) (where, error) {
 // openAgain serves an open of what is open already from the holder's last
 // report: nothing is resolved and nothing proved again.
 func (c *openCmd) openAgain(a *app, w where) (bool, error) {
-	client, err := holder.Find(a.place, w.alias())
-	if err != nil {
-		return false, nil
-	}
-	status, err := client.Status(a.ctx)
+	status, err := a.held(w)
 	if err != nil || status.State != holder.Up {
 		return false, nil
 	}
@@ -147,15 +155,41 @@ func (c *openCmd) openAgain(a *app, w where) (bool, error) {
 	}
 	server := *kept.Server
 	server.Reused = true
-	a.ui.Line(w.Host+"/"+page.Session, "running since "+ui.Since(server.Started))
+	if address, err := jupyter.ParseAddress(w.URL); err == nil {
+		server.Show(address)
+	}
+	a.ui.Line(w.Host+"/"+page.Session, runningSince(&server))
 	c.sayIdle(a, &server)
 	a.sayPort(page)
-	l := &line{Client: client}
+	l := &line{Client: holder.ByKey(a.place, status.Key)}
 	return true, c.show(a, l, w, page, &server, nil)
+}
+
+// held is the holder that was registered with the name as it was typed. That of
+// an address may have come by another.
+func (a *app) held(w where) (holder.Status, error) {
+	if w.URL != "" {
+		return a.openHolder(w, "find")
+	}
+	client, err := holder.Find(a.place, w.alias())
+	if err != nil {
+		return holder.Status{}, err
+	}
+	return client.Status(a.ctx)
+}
+
+func runningSince(s *jupyter.Server) string {
+	if s.Started.IsZero() {
+		return "open here already"
+	}
+	return "running since " + ui.Since(s.Started)
 }
 
 // findPage is the open page that w means.
 func findPage(status holder.Status, w where) (holder.Page, info, bool) {
+	if w.URL != "" {
+		return findFar(status, w.URL)
+	}
 	for _, page := range status.Pages {
 		var kept info
 		if json.Unmarshal(page.Info, &kept) != nil || kept.Server == nil {
@@ -164,7 +198,7 @@ func findPage(status holder.Status, w where) (holder.Page, info, bool) {
 		switch {
 		case w.Session != "" && w.Path == "" && page.Session != w.Session:
 		case w.Session != "" && w.Path != "" && (page.Session != w.Session || !slices.Contains(kept.Asked, w.Path)):
-		case w.Session == "" && !slices.Contains(kept.Asked, w.Path):
+		case w.Session == "" && (kept.Server.URL != "" || !slices.Contains(kept.Asked, w.Path)):
 		default:
 			return page, kept, true
 		}
@@ -232,13 +266,25 @@ func (c *openCmd) forward(a *app, line *line, w where, s *jupyter.Server) (holde
 	if err != nil {
 		return holder.Page{}, err
 	}
-	network, addr := s.Far()
-	page, err := line.AddPage(a.ctx, holder.PageSpec{
-		Session: s.Session, Network: network, Addr: addr, Token: s.Token, Path: s.Path, Port: c.Port,
-		Watch: []string{s.BaseURL + "api/kernels" + untracked, s.BaseURL + "api/sessions" + untracked}, Info: raw,
-	})
+	page, err := line.AddPage(a.ctx, pageOf(w, s, c.Port, raw))
 	if err == nil {
 		a.sayPort(page)
 	}
 	return page, err
+}
+
+// pageOf asks for a port in front of a server.
+func pageOf(w where, s *jupyter.Server, port int, info json.RawMessage) holder.PageSpec {
+	network, addr := s.Far()
+	spec := holder.PageSpec{
+		Session: s.Session, Network: network, Addr: addr, Token: s.Token, Path: s.Path, Port: port,
+		Watch: []string{s.BaseURL + "api/kernels" + untracked, s.BaseURL + "api/sessions" + untracked}, Info: info,
+	}
+	if s.URL != "" {
+		spec.Origin, spec.Again = strings.TrimSuffix(s.URL, s.BaseURL), w.again()
+		if s.Token == "" {
+			spec.Watch = nil
+		}
+	}
+	return spec
 }

@@ -43,6 +43,9 @@ func (a *app) site(host string) (*site, error) {
 		return &site{shell: remote.Local{}, dial: new(net.Dialer).DialContext, w: where{Host: thisComputer}, dir: dir, here: true, leave: func() {}}, nil
 	}
 	w, err := a.where(host)
+	if err == nil {
+		err = a.onlyWithSSH(w, "see or make kernels of")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +55,7 @@ func (a *app) site(host string) (*site, error) {
 	}
 	s := &site{shell: line, dial: line.Dial, w: w, dir: w.Path, leave: line.leave}
 	if status, err := line.Status(a.ctx); err == nil {
-		s.pages = status.Pages
+		s.pages = pagesThere(status.Pages)
 		if page, kept, ok := findPage(status, w); ok && s.dir == "" {
 			s.dir = kept.Server.Dir
 			s.pages = append([]holder.Page{page}, s.pages...)

@@ -46,9 +46,10 @@ type hostStatus struct {
 	Pages   []pageStatus `json:"pages"`
 	Machine *measured    `json:"machine,omitempty"`
 
-	key     string
-	hopNeed bool   // the gateway needs a person
-	left    string // what the machine has, for comparing
+	key        string
+	measurable bool   // a Jupyter runs on it
+	hopNeed    bool   // the gateway needs a person
+	left       string // what the machine has, for comparing
 }
 
 // pageStatus is one session with a port here.
@@ -66,6 +67,23 @@ type pageStatus struct {
 	// Kept is what waits for pages that are away or take nothing.
 	Kept    []holder.Kept    `json:"kept,omitempty"`
 	Dropped []holder.Dropped `json:"dropped,omitempty"` // that no page will get
+	// Limits is what cannot be promised of a Jupyter that nbremote did not start.
+	Limits string `json:"limits,omitempty"`
+
+	again string // the command that opens it anew
+}
+
+// limits are those of a Jupyter that somebody else started: its settings are
+// its own.
+func limits(p holder.Page) string {
+	server := serverOf(p)
+	switch {
+	case server == nil || !server.Foreign:
+		return ""
+	case server.URL != "":
+		return "runs on another machine: not measured, stopped or restarted from here; a cut above 90 s may cost output"
+	}
+	return "started by hand: not stopped or restarted from here, and may end at a logout there; a cut above 90 s may cost output"
 }
 
 // measured is what a host had left at a time.
@@ -154,6 +172,7 @@ func newHostStatus(s holder.Status, hop *holder.Status) hostStatus {
 	out := hostStatus{
 		Host: s.Name, State: s.State, Since: s.Since, Reason: s.Reason, NextTry: s.NextTry, Via: s.Via, SignIn: s.SignIn,
 		Link: s.Link, Behind: s.Behind, Pages: []pageStatus{}, key: s.Key,
+		measurable: len(pagesThere(s.Pages)) > 0,
 	}
 	if hop != nil {
 		out.Hop, out.hopNeed = hop.Name, hop.State == holder.NeedsSignIn
@@ -163,6 +182,7 @@ func newHostStatus(s holder.Status, hop *holder.Status) hostStatus {
 		out.Pages = append(out.Pages, pageStatus{
 			Session: p.Session, URL: p.URL, Port: p.Port, Tabs: p.Tabs, Kernels: k.Total, Busy: k.Busy, BusyIn: append([]string{}, k.BusyIn...),
 			Waiting: p.Waiting, Ended: p.Gone, Reported: p.Reported, Kept: p.Kept, Dropped: p.Dropped,
+			Limits: limits(p), again: againOf(s, p),
 		})
 	}
 	return out
@@ -191,11 +211,11 @@ func (a *app) measure(all []hostStatus, young time.Duration) {
 	var wg sync.WaitGroup
 	for i := range all {
 		s := &all[i]
-		if last, ok := known[s.key]; ok {
+		if last, ok := known[s.key]; ok && s.measurable {
 			s.Machine = &last
 		}
 		// A gateway is asked nothing: its line carries others, and that is all.
-		if len(s.Pages) == 0 || s.State != holder.Up || s.Machine != nil && time.Since(s.Machine.At) < young {
+		if !s.measurable || s.State != holder.Up || s.Machine != nil && time.Since(s.Machine.At) < young {
 			continue
 		}
 		wg.Go(func() {

@@ -21,13 +21,16 @@ func (s *hostStatus) rows(now time.Time) [][2]string {
 	}
 	for _, p := range s.Pages {
 		rows = append(rows, [2]string{p.Session, p.text(s.Host, now)})
+		if p.Limits != "" {
+			rows = append(rows, [2]string{"", p.Limits})
+		}
 	}
 	if m := s.Machine; m != nil && machine(&m.Machine) != "" {
 		text := machine(&m.Machine)
 		if m.Old {
 			text += "   (" + at(m.At, now) + ")"
 		}
-		if len(s.Pages) == 1 {
+		if len(s.Pages) == 1 && s.Pages[0].Limits == "" {
 			rows[len(rows)-1][1] += "; " + text
 		} else {
 			rows = append(rows, [2]string{"host", text})
@@ -193,6 +196,9 @@ func lastCuts(cuts []holder.Cut, now time.Time) string {
 
 // text says what runs behind a page.
 func (p pageStatus) text(host string, now time.Time) string {
+	if p.Ended && p.Limits != "" {
+		return "does not answer, or not to its token any more; again: " + p.again
+	}
 	if p.Ended {
 		return "ended; nbremote open " + shellWord(host+"/"+p.Session) + " starts it anew"
 	}

@@ -28,7 +28,7 @@ func (c *stopCmd) Run(a *app) error {
 	if c.All || c.Idle > 0 {
 		return c.several(a)
 	}
-	line, host, w, name, err := a.session(c.Host)
+	line, host, w, name, err := a.session(c.Host, "stop")
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ type restartCmd struct {
 
 // Run ends and starts Jupyter; the page's address stays.
 func (c *restartCmd) Run(a *app) error {
-	line, host, w, session, err := a.session(c.Host)
+	line, host, w, session, err := a.session(c.Host, "restart")
 	if err != nil {
 		return err
 	}
@@ -106,8 +106,11 @@ func (c *restartCmd) Run(a *app) error {
 
 // session connects to the host of HOST or HOST/NAME and finds out which session
 // of it is meant.
-func (a *app) session(arg string) (*line, *jupyter.Host, where, string, error) {
+func (a *app) session(arg, verb string) (*line, *jupyter.Host, where, string, error) {
 	w, err := a.where(arg)
+	if err == nil {
+		err = a.onlyWithSSH(w, verb)
+	}
 	if err != nil {
 		return nil, nil, w, "", err
 	}

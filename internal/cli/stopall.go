@@ -17,7 +17,7 @@ func (c *stopCmd) several(a *app) error {
 	var hosts []string
 	if c.All && c.Host == "" {
 		for _, s := range a.open() {
-			if len(s.Pages) > 0 {
+			if len(pagesThere(s.Pages)) > 0 {
 				hosts = append(hosts, s.Name)
 			}
 		}
@@ -42,7 +42,7 @@ func (c *stopCmd) several(a *app) error {
 
 // onHost ends what is meant on one host.
 func (c *stopCmd) onHost(a *app, arg string) error {
-	line, host, w, name, err := a.session(arg)
+	line, host, w, name, err := a.session(arg, "stop")
 	if err != nil {
 		return err
 	}

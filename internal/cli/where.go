@@ -8,6 +8,7 @@ import (
 
 	"nbremote/internal/config"
 	"nbremote/internal/ui"
+	"nbremote/jupyter"
 	"nbremote/sshx"
 )
 
@@ -17,6 +18,7 @@ type where struct {
 	Host      string   `json:"host"` // the ssh name
 	Path      string   `json:"path,omitempty"`
 	Session   string   `json:"session,omitempty"`
+	URL       string   `json:"url,omitempty"` // of a Jupyter that Host only leads to
 	Via       []string `json:"via,omitempty"`
 	SSHConfig string   `json:"ssh_config,omitempty"`
 }
@@ -26,6 +28,8 @@ func (w where) String() string {
 	switch {
 	case w.Session != "":
 		return w.Host + "/" + w.Session
+	case w.URL != "":
+		return w.URL
 	case w.Path != "":
 		return w.Host + ":" + w.Path
 	}
@@ -74,6 +78,11 @@ func (a *app) where(arg string) (where, error) {
 	if err != nil {
 		return w, err
 	}
+	return a.complete(w)
+}
+
+// complete adds what the settings say of the host.
+func (a *app) complete(w where) (_ where, err error) {
 	if a.SSHConfig != "" {
 		w.SSHConfig, err = filepath.Abs(a.SSHConfig)
 	}
@@ -81,13 +90,20 @@ func (a *app) where(arg string) (where, error) {
 	if len(w.Via) == 0 {
 		w.Via = settings.Via
 	}
-	if w.Path == "" && w.Session == "" {
+	if w.Path == "" && w.Session == "" && w.URL == "" {
 		w.Path = settings.Dir
 	}
 	return w, err
 }
 
 func (a *app) named(arg string) (where, error) {
+	if jupyter.IsAddress(arg) {
+		address, err := jupyter.ParseAddress(arg)
+		if err != nil {
+			return where{}, err
+		}
+		return a.openAddress(address.String())
+	}
 	if arg != "" {
 		return parseWhere(arg)
 	}
@@ -96,7 +112,7 @@ func (a *app) named(arg string) (where, error) {
 	}
 	open := a.open()
 	if len(open) == 1 {
-		return where{Host: open[0].Name}, nil
+		return only(open[0]), nil
 	}
 	if a.config.DefaultHost != "" {
 		return parseWhere(a.config.DefaultHost)

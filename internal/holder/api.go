@@ -96,7 +96,7 @@ type Cut struct {
 // PageSpec asks for a local port in front of one web server on the host.
 type PageSpec struct {
 	Session string `json:"session"`
-	Network string `json:"network"` // "unix" or "tcp", on the host
+	Network string `json:"network"` // "unix" or "tcp", on the host, or Elsewhere
 	Addr    string `json:"addr"`
 	Token   string `json:"token"`
 	Path    string `json:"path"` // of the page to open, e.g. /lab
@@ -106,6 +106,10 @@ type PageSpec struct {
 	// Watch are paths asked for each minute with the token; the last answers
 	// stand in Page.Report.
 	Watch []string `json:"watch,omitempty"`
+	// Origin is that of a server Elsewhere, "http://box:8888".
+	Origin string `json:"origin,omitempty"`
+	// Again is the command that opens it again, "" = nbremote open and the host.
+	Again string `json:"again,omitempty"`
 	// Info is kept for the commands and not looked at.
 	Info json.RawMessage `json:"info,omitempty"`
 }

@@ -37,7 +37,7 @@ func (ps *pages) watch(ctx context.Context) {
 			}
 		}
 		ps.mu.Unlock()
-		if len(now) > 0 && ps.boot == "" {
+		if ps.boot == "" && anyHere(now) {
 			ps.boot = ps.h.boot(ctx)
 		}
 		for session, p := range now {
@@ -134,6 +134,12 @@ func (ps *pages) lookNow(ctx context.Context) {
 func (ps *pages) tellGone(ctx context.Context, session string, p *page) {
 	name := ps.h.spec.Target.Name
 	text := session + " has ended"
+	if !p.here() {
+		text = session + " does not answer, or not to its token any more"
+		ps.h.log.Print(text)
+		ps.h.tell(Event{Kind: "gone", Hop: name, Text: text + "; again: " + p.proxy.Command})
+		return
+	}
 	if now := ps.h.boot(ctx); now != "" && ps.boot != "" && now != ps.boot {
 		ps.boot = now
 		text = name + " was started again: " + session + " is gone, and what its kernels had in memory"
@@ -143,6 +149,21 @@ func (ps *pages) tellGone(ctx context.Context, session string, p *page) {
 	}
 	ps.h.log.Print(text)
 	ps.h.tell(Event{Kind: "gone", Hop: name, Text: text + "; nbremote open starts it anew"})
+}
+
+// here: its server is on the host itself.
+func (p *page) here() bool {
+	network, _ := p.far()
+	return network != Elsewhere
+}
+
+func anyHere(pages map[string]*page) bool {
+	for _, p := range pages {
+		if p.here() {
+			return true
+		}
+	}
+	return false
 }
 
 // bootScript prints what changes when a machine is started again.

@@ -10,13 +10,13 @@ import (
 )
 
 // linkDial opens a stream to a server of this account on the host: a port that
-// another user has taken meanwhile gets no byte.
+// another user has taken meanwhile gets no byte. Or to one Elsewhere.
 func linkDial(ctx context.Context, l *link.Link, name, network, addr string, options ...link.Option) (net.Conn, error) {
-	kind := "tcp"
-	if network == "unix" {
-		kind = "unix"
+	kind := plainNetwork(network)
+	if network != Elsewhere {
+		options = append(options, link.Own)
 	}
-	conn, err := l.Dial(ctx, kind, addr, append(options, link.Own)...)
+	conn, err := l.Dial(ctx, kind, addr, options...)
 	return conn, linkError(name, err)
 }
 

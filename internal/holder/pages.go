@@ -1,6 +1,7 @@
 package holder
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"sync"
@@ -79,6 +81,10 @@ func (ps *pages) add(spec PageSpec) (Page, error) {
 		return Page{}, &Error{Text: "open a local port: this connection is being closed", ClassName: "line"}
 	}
 	p := ps.all[spec.Session]
+	if p != nil && p.proxy.Origin != spec.Origin { // http, which was https
+		p.close()
+		p = nil
+	}
 	if p == nil {
 		p = ps.newPage(spec)
 	}
@@ -103,7 +109,11 @@ func (ps *pages) newPage(spec PageSpec) *page {
 		Prove:      ps.h.prove,
 		Token:      func() string { p.mu.Lock(); defer p.mu.Unlock(); return p.spec.Token },
 		Since:      func() time.Time { return ps.h.line.downSince() },
-		Host:       ps.h.spec.Target.Name, Command: "nbremote open " + ps.h.spec.Target.Name,
+		Host:       ps.h.spec.Target.Name, Command: cmp.Or(spec.Again, "nbremote open "+ps.h.spec.Target.Name),
+		Origin: spec.Origin,
+	}
+	if spec.Origin != "" {
+		p.proxy.Host = spec.Origin
 	}
 	p.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.proxy.Dial(ctx) },
@@ -266,6 +276,9 @@ func (p *page) get(ctx context.Context, path, token string) (json.RawMessage, er
 	req, err := http.NewRequestWithContext(ctx, "GET", localURL(p.port(), path), nil)
 	if err != nil {
 		return nil, err
+	}
+	if u, err := url.Parse(p.proxy.Origin); err == nil {
+		req.Host = u.Host
 	}
 	req.Header.Set("Authorization", "token "+token)
 	resp, err := p.client.Do(req)

@@ -267,7 +267,7 @@ func (h *holder) dialFar(w http.ResponseWriter, r *http.Request) {
 // far connects to a server of this account on the host once the line is up. The
 // options are for where there is a link.
 func (h *holder) far(ctx context.Context, network, addr string, options ...link.Option) (net.Conn, error) {
-	if l, _ := h.linked.get(ctx); l != nil {
+	if l := h.linkFor(ctx, network); l != nil {
 		if err := h.line.passable(); err != nil {
 			return nil, err
 		}
@@ -281,7 +281,7 @@ func (h *holder) farDirect(ctx context.Context, network, addr string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	return conn.Dial(ctx, network, addr)
+	return conn.Dial(ctx, plainNetwork(network), addr)
 }
 
 // join copies both ways until both are done and passes half-closes on.

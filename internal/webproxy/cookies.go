@@ -14,7 +14,7 @@ func ownCookies(h http.Header, host string) {
 	if len(all) == 0 {
 		return
 	}
-	own := loginPrefix + strings.Map(dashed, host)
+	own := loginOf(host)
 	var kept []string
 	for _, line := range all {
 		for cookie := range strings.SplitSeq(line, ";") {

@@ -31,8 +31,8 @@ func TestB3_OwnCookiesOnly(t *testing.T) {
 			t.Errorf("sent %q: passed on %q, want %q", sent, a.body, want)
 		}
 	}
-	for _, path := range []string{"/ws"} { // a websocket's handshake too
-		a := ask(t.Context(), t, "GET", s.base+path, "", "Cookie: username-127-0-0-1-1=other; "+mine)
+	for _, path := range []string{"/ws", "/api/kernels/k/channels?session_id=s"} { // a websocket's handshake too
+		a := ask(t.Context(), t, "GET", s.base+path, "", append(websocketHeaders, "Cookie: username-127-0-0-1-1=other; "+mine)...)
 		if a.body != mine {
 			t.Errorf("%s: %q", path, a.body)
 		}

@@ -200,8 +200,9 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		} else if err := h.pause(ctx, 0); err != nil {
 			return nil, err
 		}
-		resp, err := t.proxy.transport.RoundTrip(h.request(ctx, req))
+		resp, err := t.proxy.transport.RoundTrip(t.proxy.toFar(h.request(ctx, req), req.Host))
 		if err == nil && h.answer() {
+			t.proxy.fromFar(resp, req.Host)
 			return resp, nil
 		}
 		if err == nil { // given up just now

@@ -233,6 +233,7 @@ func pageHeader(r *http.Request) http.Header {
 	for _, name := range []string{"Connection", "Upgrade", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding"} {
 		delete(h, name)
 	}
+	ownCookies(h, r.Host)
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = []string{""} // else one is made up
 	}

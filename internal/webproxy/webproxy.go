@@ -49,6 +49,11 @@ type Proxy struct {
 	// as long as ctx allows. nil = Up is proof enough.
 	Prove func(ctx context.Context) error
 
+	// Origin is that of a server which knows itself by another name than this
+	// port's: "http://box:8888". It is told that one, and what it answers is
+	// translated. "" = it is told this port's.
+	Origin string
+
 	Host     string        // its name in what a person reads, "" = the host
 	Command  string        // what opens the page again, "" = nbremote open
 	Patience time.Duration // how long what destroys waits for the line, 0 = 15 s

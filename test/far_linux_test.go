@@ -1,0 +1,161 @@
+package test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"nbremote/test/lab"
+)
+
+const farToken = "far0123456789abcdefFAR"
+
+// box makes gpu1 a machine with no ssh of its own, on which somebody has started
+// Jupyter: gw1 knows it as jupyter-box.
+func box(t *testing.T, l *lab.Lab, args string) *lab.Machine {
+	t.Helper()
+	m := l.Host("gpu1")
+	m.StopSSHD()
+	l.Gateways[0].Sh("echo '" + m.Addr + " jupyter-box' >>/etc/hosts")
+	m.ShAs(lab.Me, "mkdir -p work && cd work && (JUPYTER_TOKEN="+farToken+" setsid jupyter-lab --no-browser --ip=0.0.0.0 --port=8888 "+args+
+		" </dev/null >log 2>&1 &) && until ls ~/.local/share/jupyter/runtime/jpserver-*.json >/dev/null 2>&1; do sleep 0.1; done")
+	awaitListener(t, m, "127.0.0.1:8888")
+	return m
+}
+
+// piped runs nbremote with something on its stdin.
+func piped(t *testing.T, l *lab.Lab, stdin string, args ...string) lab.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), lab.Limit)
+	defer cancel()
+	cmd := l.Command(ctx, args...)
+	var out, said strings.Builder
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &said
+	err := cmd.Run()
+	r := lab.Result{Stdout: out.String(), Stderr: said.String()}
+	if err != nil {
+		r.Exit = cmd.ProcessState.ExitCode()
+	}
+	return r
+}
+
+// A Jupyter on a machine without ssh: its token is asked for, every command knows
+// it, and none ends it.
+func TestFar_JupyterBehindAGateway(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Gateways: 1})
+	m := box(t, l, "")
+	const url = "http://jupyter-box:8888/lab"
+	fails(t, l.Run("open", url), 3, "not open here", "--via GATEWAY")
+	fails(t, l.Run("open", url, "--via", "gw1"), 4, "asks for a token and nobody can be asked", "nbremote open - --via gw1")
+	fails(t, l.Run("open", "http://jupyter-box:22/", "--via", "gw1"), 5, "from gw1")
+	fails(t, l.Run("open", url, "--via", "gw1", "--env", "ds"), 2, "--env")
+
+	x := l.Pty("open", url, "--via", "gw1")
+	x.Expect("Token of http://jupyter-box:8888/", 30*time.Second)
+	x.Type("wrong\r")
+	x.Expect("does not take", 20*time.Second)
+	x.Expect("Token of", 5*time.Second)
+	x.Type(farToken + "\r")
+	x.Expect("opened in your browser", 30*time.Second)
+	if r := x.Wait(); r.Exit != 0 || strings.Contains(x.Screen(), farToken) {
+		t.Fatalf("exit %d\n%s", r.Exit, x.Screen())
+	}
+	o := open(t, l, url)
+	if !o.Reused || o.Token != farToken || o.Session != "jupyter-box:8888" || !o.Link.On {
+		t.Errorf("got %+v", o)
+	}
+	works(t, l, o)
+	full := "gw1/jupyter-box:8888"
+	for _, args := range [][]string{nil, {full}, {url, "--via", "gw1"}, {"http://JUPYTER-BOX:8888/lab/tree/x.ipynb"}} {
+		if again := open(t, l, args...); again.Port != o.Port || again.Session != o.Session {
+			t.Errorf("%q: %+v", args, again)
+		}
+	}
+	if r := l.Must("ls"); !strings.Contains(r.Stdout, full+"  ") || strings.Contains(r.Stdout, farToken) {
+		t.Errorf("ls: %s", r.Stdout)
+	}
+	if r := l.Must("status", "gw1"); !strings.Contains(r.Stdout, "jupyter-box:8888   no kernels") || !strings.Contains(r.Stdout, "runs on another machine") ||
+		!strings.Contains(r.Stdout, "by the relay") || strings.Contains(r.Stdout, "memory") || strings.Contains(r.Stdout, farToken) {
+		t.Errorf("status: %s", r.Stdout)
+	}
+	for _, name := range []string{url, full} {
+		if r := l.Must("url", name); strings.TrimSpace(r.Stdout) != o.URL+"?token="+farToken {
+			t.Errorf("url %s: %s", name, r.Stdout)
+		}
+		for _, command := range [][]string{{"stop", name}, {"stop", "--all", name}, {"restart", name}, {"logs", name}, {"kernel", "list", "--host", name}} {
+			fails(t, l.Run(append(command, "-y")...), 2, "no ssh leads", "nbremote close")
+		}
+	}
+	l.Must("stop", "--all", "-y")
+	works(t, l, o)
+	if r := l.Must("close", url); !strings.Contains(r.Stderr, "nbremote open "+url+" --via gw1") {
+		t.Errorf("close: %s", r.Stderr)
+	}
+	if r := l.Must("ls"); strings.Contains(r.Stdout, "gw1") || len(m.Running("jupyter-lab")) != 1 {
+		t.Errorf("after close: %s, %v", r.Stdout, m.Running("jupyter-lab"))
+	}
+	if left := l.Gateways[0].ShAs(lab.Me, "ls -A | grep -v -e .ssh -e .local || :"); left != "" {
+		t.Errorf("left on the gateway: %s", left)
+	}
+}
+
+// The token comes by stdin, and stands in no argument list; typed as an argument
+// it does, which is said.
+func TestA2_FarTokenInNoArgument(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Gateways: 1})
+	box(t, l, "")
+	s := lab.Sample(t)
+	url := "http://jupyter-box:8888/lab?token=" + farToken
+	fails(t, piped(t, l, "\n", "open", "-", "--via", "gw1"), 2, "it is empty")
+	fails(t, piped(t, l, strings.Replace(url, farToken, "wrong", 1), "open", "-", "--via", "gw1"), 4, "does not take the token")
+	r := piped(t, l, url+"\n", "open", "-", "--via", "gw1", "--json", "--no-browser")
+	if r.Exit != 0 || strings.Contains(r.Stderr, "ps") {
+		t.Fatalf("exit %d\n%s", r.Exit, r.Stderr)
+	}
+	works(t, l, parseOpened(t, r))
+	if text := l.Laptop.ShAs(lab.Me, "grep -rl "+farToken+" ~ || :"); text != "" {
+		t.Errorf("it is in a file: %s", text)
+	}
+	l.Must("close", "gw1")
+	for _, line := range s.Find(farToken) {
+		t.Errorf("the token is in: %s", line)
+	}
+	r = l.Run("open", url, "--via", "gw1", "--json", "--no-browser")
+	if r.Exit != 0 || !strings.Contains(r.Stderr, "others on this computer can see it") {
+		t.Fatalf("exit %d\n%s", r.Exit, r.Stderr)
+	}
+	works(t, l, parseOpened(t, r))
+}
+
+// What such a Jupyter prints in a cut is not lost; by ssh -L it is.
+func TestFar_NoLineLost(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Gateways: 1})
+	box(t, l, "")
+	o := parseOpened(t, piped(t, l, "http://jupyter-box:8888/?token="+farToken, "open", "-", "--via", "gw1", "--json", "--no-browser"))
+	ours := newPage(t, l, o.Port, o.Token)
+	twin := newPage(t, l, plain(t, l, "gw1", "jupyter-box:8888"), o.Token)
+	const lines = 400
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, p := range []*labPage{ours, twin} {
+		p.run(ctx, counting(lines, 0, tick))
+	}
+	lab.Wait(t, 20*time.Second, "both to print", func() bool {
+		a, _, _ := ours.got(lines)
+		b, _, _ := twin.got(lines)
+		return a < lines-40 && b < lines-40
+	})
+	cutFor(30*time.Second)(t, l)
+	if lost, wrong, idle := ours.finished(lines, 60*time.Second); lost+wrong > 0 || !idle {
+		t.Errorf("%d lines lost, %d wrong, idle %v", lost, wrong, idle)
+	}
+	lost, _, idle := twin.finished(lines, 5*time.Second)
+	t.Logf("twin: %d lost, finished %v", lost, idle)
+	if lost == 0 {
+		t.Error("the twin lost nothing: the cut was none")
+	}
+}
