@@ -34,6 +34,7 @@ type Server struct {
 	ConfigFile string    `json:"config_file,omitempty"` // where its sign-in seems to be set
 	Owner      string    `json:"owner,omitempty"`
 	URL        string    `json:"url,omitempty"` // its own, of one on a machine which the host only reaches
+	Pin        string    `json:"pin,omitempty"` // the certificate that a person trusts for it, "" = none had to be
 }
 
 // Far is the address to dial on the host. Network "far" is TCP to another

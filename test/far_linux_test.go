@@ -2,7 +2,17 @@ package test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,5 +167,112 @@ func TestFar_NoLineLost(t *testing.T) {
 	t.Logf("twin: %d lost, finished %v", lost, idle)
 	if lost == 0 {
 		t.Error("the twin lost nothing: the cut was none")
+	}
+}
+
+// selfSigned puts a new private certificate where the box's Jupyter looks for
+// it, and gives its fingerprint.
+func selfSigned(t *testing.T, m *lab.Machine) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "somebody's"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := x509.MarshalPKCS8PrivateKey(key)
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})...)
+	m.WriteFile(lab.Me, "/home/me/cert.pem", string(text))
+	sum := sha256.Sum256(der)
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+}
+
+// https with a private certificate and a base URL: the fingerprint is shown and
+// asked about once; another one later is refused before the token is sent.
+func TestFar_PrivateCertificateAndBaseURL(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Gateways: 1})
+	m := l.Host("gpu1")
+	m.WriteFile(lab.Me, "/home/me/cert.pem", "")
+	old := selfSigned(t, m)
+	const args = "--certfile=/home/me/cert.pem --ServerApp.base_url=/user/me/"
+	box(t, l, args)
+	const url = "https://jupyter-box:8888/user/me/lab"
+	withToken := url + "?token=" + farToken
+	fails(t, piped(t, l, withToken, "open", "-", "--via", "gw1", "-y"), 6, "not trusted", "nobody can be asked", old)
+	fails(t, l.Run("open", "http://jupyter-box:8888/", "--via", "gw1"), 3, "no Jupyter", "perhaps it speaks https")
+
+	refuse := l.Pty("open", url, "--via", "gw1", "--no-browser")
+	refuse.Expect(old, 30*time.Second)
+	refuse.Expect("Trust it?", 5*time.Second)
+	refuse.Type("no\r")
+	if r := refuse.Wait(); r.Exit != 6 {
+		t.Errorf("no: exit %d\n%s", r.Exit, refuse.Screen())
+	}
+	x := l.Pty("open", url, "--via", "gw1")
+	x.Expect("Trust it?", 30*time.Second)
+	x.Type("sha256 Fingerprint=" + strings.ToLower(old) + "\r")
+	x.Expect("Token of https://jupyter-box:8888/user/me/", 20*time.Second)
+	x.Type(farToken + "\r")
+	x.Expect("opened in your browser", 30*time.Second)
+	if r := x.Wait(); r.Exit != 0 {
+		t.Fatalf("exit %d\n%s", r.Exit, x.Screen())
+	}
+	tab := l.Chromium(3 * time.Minute)
+	proveInLab(t, tab, l.NextOpened(0), "gpu1")
+	o := open(t, l, url)
+	if got := status(t, l, o, "/user/me/api/status", ""); got != 403 {
+		t.Errorf("without the token: %d", got)
+	}
+	if got := status(t, l, o, "/user/me/api/status", farToken); got != 200 {
+		t.Errorf("with the token: %d", got)
+	}
+	if o.Session != "jupyter-box:8888/user/me" || !strings.HasSuffix(o.URL, "/user/me/lab") {
+		t.Errorf("got %+v", o)
+	}
+	l.Must("close", "gw1/"+o.Session)
+	again := piped(t, l, withToken, "open", "-", "--via", "gw1", "--json", "--no-browser")
+	if again.Exit != 0 {
+		t.Fatalf("it is asked about again:\n%s", again.Stderr)
+	}
+	l.Must("close", "gw1")
+
+	m.Kill("jupyter-lab", syscall.SIGKILL)
+	lab.Wait(t, 10*time.Second, "its end", func() bool { return len(m.Running("jupyter-lab")) == 0 })
+	m.ShAs(lab.Me, "rm -f ~/.local/share/jupyter/runtime/*")
+	fresh := selfSigned(t, m)
+	box(t, l, args)
+	fails(t, piped(t, l, withToken, "open", "-", "--via", "gw1", "-y"), 6, "changed", "stopped before the token was sent", old, fresh, "certificates.json")
+	if log := m.ReadFile("/home/me/work/log"); strings.Contains(log, "api/status") || strings.Contains(log, "/user/me/api") {
+		t.Errorf("it was asked something:\n%s", log)
+	}
+}
+
+// What answers at the address and is no Jupyter is said to be none, and gets no
+// token.
+func TestFar_NoJupyter(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Gateways: 1})
+	m := l.Host("gpu1")
+	l.Gateways[0].Sh("echo '" + m.Addr + " jupyter-box' >>/etc/hosts")
+	ctx, cancel := context.WithCancel(context.Background())
+	web := m.As(ctx, lab.Me, "python3", "-u", "-m", "http.server", "8000")
+	var log lab.Text
+	web.Stdout, web.Stderr = &log, &log
+	if err := web.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); web.Wait() })
+	awaitListener(t, m, "127.0.0.1:8000")
+	address := "http://jupyter-box:8000/user/me/lab?token=" + farToken
+	fails(t, piped(t, l, address, "open", "-", "--via", "gw1"), 3, "that is no Jupyter", "status 404", "/user/NAME/")
+	fails(t, piped(t, l, strings.Replace(address, "http:", "https:", 1), "open", "-", "--via", "gw1"), 3, "that is no Jupyter", "does not speak https")
+	if text := log.String(); strings.Contains(text, farToken) || !strings.Contains(text, "GET /user/me/api ") {
+		t.Errorf("it got:\n%s", text)
 	}
 }

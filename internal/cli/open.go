@@ -281,6 +281,7 @@ func pageOf(w where, s *jupyter.Server, port int, info json.RawMessage) holder.P
 		Watch: []string{s.BaseURL + "api/kernels" + untracked, s.BaseURL + "api/sessions" + untracked}, Info: info,
 	}
 	if s.URL != "" {
+		spec.TLS = provesItself(s)
 		spec.Origin, spec.Again = strings.TrimSuffix(s.URL, s.BaseURL), w.again()
 		if s.Token == "" {
 			spec.Watch = nil

@@ -2,12 +2,10 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -225,9 +223,13 @@ func (c *openCmd) see(a *app, line *line, w where) (*jupyter.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	proves, err := a.proves(line, w, address)
+	if err != nil {
+		return nil, err
+	}
 	step := a.ui.Start("found", "looking at "+w.URL)
 	began := time.Now()
-	server, err := jupyter.See(a.ctx, farDialer(line, address.Name()), address)
+	server, err := jupyter.See(a.ctx, farDialer(line, address.Name(), proves), address)
 	if err != nil {
 		step.Fail("")
 		if class := classOf(err); class == "" || class == "other" {
@@ -237,19 +239,18 @@ func (c *openCmd) see(a *app, line *line, w where) (*jupyter.Server, error) {
 	}
 	a.took("probe", time.Since(began).Milliseconds())
 	server.Reused = true
+	if proves != nil {
+		server.Pin = proves.Pin
+	}
 	step.Done("Jupyter Server " + server.Version + " at " + server.URL)
 	return server, nil
-}
-
-// farDialer reaches one server on another machine.
-func farDialer(line *line, addr string) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) { return line.Dial(ctx, holder.Elsewhere, addr) }
 }
 
 // signInTo gives the server the token that was given, else the one that the
 // person types, which is not shown.
 func signInTo(a *app, line *line, w where, s *jupyter.Server, token string) error {
 	_, addr := s.Far()
+	dial := farDialer(line, addr, provesItself(s))
 	for try := 1; ; try++ {
 		s.Token = token
 		if token == "" {
@@ -259,7 +260,7 @@ func signInTo(a *app, line *line, w where, s *jupyter.Server, token string) erro
 			}
 			s.Token = strings.TrimSpace(s.Token)
 		}
-		err := s.SignIn(a.ctx, farDialer(line, addr))
+		err := s.SignIn(a.ctx, dial)
 		var wrong *jupyter.TokenError
 		if token != "" || try == tokenTries || !errors.As(err, &wrong) {
 			return err

@@ -106,8 +106,10 @@ type PageSpec struct {
 	// Watch are paths asked for each minute with the token; the last answers
 	// stand in Page.Report.
 	Watch []string `json:"watch,omitempty"`
-	// Origin is that of a server Elsewhere, "http://box:8888".
+	// Origin is that of a server Elsewhere, "https://box:8443", and TLS how it
+	// proves itself, nil = it does not.
 	Origin string `json:"origin,omitempty"`
+	TLS    *TLS   `json:"tls,omitempty"`
 	// Again is the command that opens it again, "" = nbremote open and the host.
 	Again string `json:"again,omitempty"`
 	// Info is kept for the commands and not looked at.

@@ -153,7 +153,7 @@ func (ps *pages) tellGone(ctx context.Context, session string, p *page) {
 
 // here: its server is on the host itself.
 func (p *page) here() bool {
-	network, _ := p.far()
+	network, _, _ := p.far()
 	return network != Elsewhere
 }
 

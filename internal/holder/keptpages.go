@@ -25,8 +25,11 @@ func newStore(place Place, key string) *webproxy.Store {
 
 // dial reaches a page's server.
 func (p *page) dial(ctx context.Context, ps *pages, options ...link.Option) (net.Conn, error) {
-	network, addr := p.far()
+	network, addr, proves := p.far()
 	c, err := ps.h.far(ctx, network, addr, options...)
+	if err == nil && proves != nil {
+		c, err = proves.Client(ctx, c)
+	}
 	if err != nil {
 		ps.wish()
 		return nil, err

@@ -130,10 +130,10 @@ func (p *page) close() {
 	p.client.CloseIdleConnections()
 }
 
-func (p *page) far() (network, addr string) {
+func (p *page) far() (network, addr string, proves *TLS) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.spec.Network, p.spec.Addr
+	return p.spec.Network, p.spec.Addr, p.spec.TLS
 }
 
 // address is the local port. Called with p.mu held.
