@@ -52,7 +52,7 @@ const shellMark = "nbr-shell-answers\n"
 func Examine(ctx context.Context, r remote.Runner) (*Examined, error) {
 	text := remote.Prelude + remote.Places + session.Lib + remote.Compact(commonText) +
 		"J_PATH= J_ENV= E_CHECK=" + remote.Quote(examinePython) + "\n" +
-		remote.Compact(examineText) + probeLib + remote.Compact(machineText) + "e_begin\n" + remote.Compact(probeText) + "e_end\n"
+		remote.Compact(examineText) + probeLib + remote.Compact(machineText) + "e_begin\n" + remote.Compact(byHandText+probeText) + "e_end\n"
 	out, err := r.Run(ctx, text)
 	if err != nil {
 		return nil, err

@@ -103,8 +103,16 @@ func reaches(addr, host string) bool {
 // addForeign takes a server that was started by hand.
 func (p *probe) addForeign(f *foreign) {
 	s, h := f.server, p.host
-	if s == nil || s.PID != f.pid || !p.ours(s) || slices.ContainsFunc(h.Foreign, func(o *Server) bool { return o.PID == s.PID }) {
+	if s == nil && f.said != "" {
+		s = f.fromOutput()
+	}
+	if s == nil || s.PID != f.pid || !p.ours(s) {
 		return
+	}
+	for _, known := range h.servers {
+		if s.same(known) {
+			return
+		}
 	}
 	s.Foreign, s.ConfigFile = true, h.Short(p.configFile)
 	s.Started = p.startOf(f.stat)

@@ -49,7 +49,7 @@ func Probe(ctx context.Context, r remote.Runner, look Look) (*Host, error) {
 		What: fmt.Sprintf("the host has not answered in %v; perhaps it runs no commands (ForceCommand)", probeTime), Try: "ssh HOST echo hello",
 	})
 	defer cancel()
-	out, err := r.Run(ctx, script(probeLib+machineText+probeText, "J_PATH", look.Path, "J_ENV", look.Env))
+	out, err := r.Run(ctx, script(probeLib+machineText+byHandText+probeText, "J_PATH", look.Path, "J_ENV", look.Env))
 	if err != nil {
 		return nil, err
 	}
@@ -137,12 +137,6 @@ type ours struct {
 	spec      spec
 }
 
-type foreign struct {
-	pid    int
-	stat   string
-	server *Server
-}
-
 func (p *probe) field(name, value string) {
 	h := p.host
 	switch name {
@@ -188,7 +182,7 @@ func (p *probe) field(name, value string) {
 		p.session(name, value)
 	case "session-enc":
 		p.enc, p.group = value, name
-	case "foreign", "stat":
+	case "foreign", "stat", "foreign-dir", "said":
 		p.foreigner(name, value)
 	case "runtime":
 		p.runtime(value)
@@ -304,15 +298,6 @@ func (p *probe) session(name, value string) {
 		if json.Unmarshal([]byte(value), &s.spec) == nil && s.spec.Kind == kindJupyter {
 			s.Jupyter, s.Session.Dir = true, s.spec.Dir
 		}
-	}
-}
-
-func (p *probe) foreigner(name, value string) {
-	if name == "foreign" {
-		pid, _ := strconv.Atoi(value)
-		p.foreign, p.group = append(p.foreign, &foreign{pid: pid}), name
-	} else if p.group == "foreign" {
-		p.foreign[len(p.foreign)-1].stat = value
 	}
 }
 

@@ -235,6 +235,7 @@ j_config() { # the file that seems to set the sign-in
 	J_CONFIG=$J_CONFIG.
 }
 J_COUNT=0
+J_KNOWN=
 for J_F in "${JUPYTER_RUNTIME_DIR:-/nonexistent}"/*server-*.json \
 	"${JUPYTER_DATA_DIR:-${XDG_DATA_HOME:-$J_HOME/.local/share}/jupyter}"/runtime/*server-*.json \
 	"$J_HOME"/Library/Jupyter/runtime/*server-*.json "/run/user/$NBR_UID/jupyter"/*server-*.json; do
@@ -246,12 +247,14 @@ for J_F in "${JUPYTER_RUNTIME_DIR:-/nonexistent}"/*server-*.json \
 	[ -d /proc/self ] && { [ -O "/proc/$J_N" ] && grep -qaE 'jupyter|notebook|python' "/proc/$J_N/cmdline" || continue; }
 	[ "$J_COUNT" -lt 20 ] || break
 	J_COUNT=$((J_COUNT + 1))
+	J_KNOWN="$J_KNOWN $J_N"
 	j_config
 	put foreign "$J_N"
 	[ -r "/proc/$J_N/stat" ] && IFS= read -r J_L <"/proc/$J_N/stat" && put stat "$J_L"
 	putfile runtime "$J_F" 65536
 	J_TCP=1
 done
+j_unlisted
 [ -z "$J_TCP" ] || j_listeners
 
 [ -r /proc/uptime ] && read -r J_L _ </proc/uptime && put uptime "$J_L"

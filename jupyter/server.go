@@ -31,6 +31,7 @@ type Server struct {
 	Tmux       bool      `json:"tmux"`
 	Started    time.Time `json:"started"`
 	Foreign    bool      `json:"foreign,omitempty"`     // started by hand
+	Hidden     bool      `json:"-"`                     // it has a token, which is not known
 	ConfigFile string    `json:"config_file,omitempty"` // where its sign-in seems to be set
 	Owner      string    `json:"owner,omitempty"`
 	URL        string    `json:"url,omitempty"` // its own, of one on a machine which the host only reaches

@@ -80,6 +80,12 @@ func (c *openCmd) byHand(a *app, step *ui.Step, w where, look jupyter.Look, host
 	if answer == "s" {
 		return a.ui.Start("found", "looking for a Jupyter"), nil, look, nil
 	}
+	if f.Hidden {
+		// Which it was given, and does not print.
+		if f.Token, err = a.ui.Ask(a.ctx, "Its token, which it was given when it was started (not shown): ", false); err != nil {
+			return step, nil, look, unanswered(err, "for the token of the Jupyter that runs there", "--name NAME starts another")
+		}
+	}
 	step.Done("your own Jupyter, " + f.Where())
 	f.Reused = true
 	return step, f, look, nil
