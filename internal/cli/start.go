@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -94,7 +93,7 @@ func (c *openCmd) byHand(a *app, step *ui.Step, w where, look jupyter.Look, host
 // mine asks before a session is used that somebody else started in a shared
 // account. Naming the session is an answer too.
 func (c *openCmd) mine(a *app, step *ui.Step, w where, s *jupyter.Server) (bool, error) {
-	if s.Owner == "" || s.Owner == owner() || w.Session != "" {
+	if !anothers(s) || w.Session != "" {
 		return true, nil
 	}
 	step.Pause()
@@ -104,14 +103,6 @@ func (c *openCmd) mine(a *app, step *ui.Step, w where, s *jupyter.Server) (bool,
 			fmt.Sprintf("nbremote open %s/%s uses it, --name %s starts your own", w.Host, s.Session, owner()))
 	}
 	return answer == "u", nil
-}
-
-// owner is the login name on this computer, as sessions carry it.
-func owner() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return ""
 }
 
 // installed is the Jupyter to start: the one asked for, the host's own, or,

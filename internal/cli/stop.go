@@ -37,6 +37,9 @@ func (c *stopCmd) Run(a *app) error {
 	server := host.Running(name)
 	switch {
 	case server != nil:
+		if err := a.mayEndAnothers(w, server, full); err != nil {
+			return err
+		}
 		if err := a.mayEnd(line, server, full, "Stop it and Jupyter?"); err != nil {
 			return err
 		}
@@ -74,6 +77,9 @@ func (c *restartCmd) Run(a *app) error {
 	server := host.Running(session)
 	if server == nil {
 		return notRunning(w, name)
+	}
+	if err := a.mayEndAnothers(w, server, name); err != nil {
+		return err
 	}
 	if err := a.mayEnd(line, server, name, "Restart Jupyter and lose its kernels?"); err != nil {
 		return err

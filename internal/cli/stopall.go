@@ -64,7 +64,7 @@ func (c *stopCmd) endOne(a *app, line *line, host *jupyter.Host, w where, name s
 	server := host.Running(name)
 	left := func(why string) error { a.ui.Note("left " + full + " running: " + why); return nil }
 	switch {
-	case server != nil && c.All && server.Owner != "" && server.Owner != owner():
+	case server != nil && anothers(server):
 		return left(server.Owner + " started it")
 	case c.Idle > 0 && server == nil:
 		return left("it does not answer yet")
