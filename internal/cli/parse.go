@@ -83,6 +83,7 @@ HOST: a name of ~/.ssh/config or user@host:port; left out: the last one used her
 
 Notebooks
   open HOST[:DIR|:FILE]     open Jupyter; again: same server, same address
+  open URL --via HOST       a Jupyter where no ssh leads, http://box:8888/lab
   url HOST                  the address with its token (--copy, --json)
   close [HOST|PORT]         end line and ports here; what is there runs on
   stop HOST[/NAME]          end Jupyter (--idle 8h, --all)
