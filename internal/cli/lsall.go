@@ -24,9 +24,9 @@ const (
 
 // States of what is not open here, in ls --all.
 const (
-	runsThere = "running"
-	nothing   = "nothing runs"
-	unreached = "not reached"
+	runsThere  = "running"
+	nothing    = "nothing runs"
+	notReached = "not reached"
 )
 
 // rollCall asks hosts what runs there, all at once. Nothing is left there, no
@@ -110,7 +110,7 @@ func (r *rollCall) host(w where) []listed {
 	}
 	if err != nil {
 		row := listed{
-			Host: w.Host, State: unreached, Since: time.Now(), Try: "nbremote doctor " + shellWord(w.Host),
+			Host: w.Host, State: notReached, Since: time.Now(), Try: "nbremote doctor " + shellWord(w.Host),
 			What: strings.TrimPrefix(err.Error(), "connect to "+w.Host+": "), Reason: err.Error(),
 		}
 		switch classOf(err) {
@@ -242,7 +242,7 @@ func (c *lsCmd) all(a *app, open []holder.Status, rows []listed) error {
 	}
 	a.call(hosts, open, func(more []listed) {
 		for _, r := range more {
-			if r.State == unreached {
+			if r.State == notReached {
 				lost++
 			}
 		}
