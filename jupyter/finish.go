@@ -31,6 +31,7 @@ func (p *probe) finish() {
 		h.Project = nil
 	}
 	sortInstalls(h.Installs, h.Home)
+	h.Others = slices.DeleteFunc(h.Others, func(o Elsewhere) bool { return o.Name == "" || o.Node == "" || o.Dir == "" || o.Machine == "" })
 	for _, s := range p.sessions {
 		if session.Encode(s.Name) != s.enc {
 			continue

@@ -19,6 +19,7 @@ type Host struct {
 	Project  *ProjectEnv // nil = it has Jupyter itself, or there is none
 	Foreign  []*Server   // started by hand
 	Sessions []Session   // everything of nbremote's on this machine
+	Others   []Elsewhere // Jupyters that may run on other machines with this home
 
 	Tmux, Python, UV string // paths, "" = not there
 	Linger           bool   // what runs outlives a logout

@@ -49,7 +49,7 @@ func Probe(ctx context.Context, r remote.Runner, look Look) (*Host, error) {
 		What: fmt.Sprintf("the host has not answered in %v; perhaps it runs no commands (ForceCommand)", probeTime), Try: "ssh HOST echo hello",
 	})
 	defer cancel()
-	out, err := r.Run(ctx, script(probeLib+machineText+byHandText+probeText, "J_PATH", look.Path, "J_ENV", look.Env))
+	out, err := r.Run(ctx, script(probeLib+machineText+byHandText+probeText, "J_PATH", look.Path, "J_ENV", look.Env, "J_REACHED", look.Reached))
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +186,8 @@ func (p *probe) field(name, value string) {
 		p.foreigner(name, value)
 	case "runtime":
 		p.runtime(value)
+	case "elsewhere", "elsewhere-enc", "elsewhere-machine", "elsewhere-node", "elsewhere-spec", "elsewhere-gone":
+		p.elsewhere(name, value)
 	default:
 		p.machine(name, value)
 	}

@@ -227,6 +227,29 @@ j_runtime() {
 	[ -S "$J_R/s" ] || J_TCP=1
 }
 session_each j_runtime
+# What was started on another machine with this home, reached by the same
+# address, and not seen to end there.
+j_elsewhere() {
+	J_COUNT=0 J_AT=
+	for J_D in "$NBR_DATA"/sessions/*/[a-z0-9]*; do
+		J_M=${J_D%/*}
+		J_M=${J_M##*/}
+		[ "$J_M" != "$NBR_HOST" ] && [ -f "$J_D/pid" ] && [ ! -f "$J_D/ended" ] && [ ! -f "$J_D/exit" ] && [ -f "$J_D/name" ] || continue
+		grep -qsF "\"reached\":\"$J_REACHED\"" "$J_D/spec" || continue
+		[ "$J_COUNT" -lt 64 ] || break
+		J_COUNT=$((J_COUNT + 1))
+		nbr_read "$J_D/node" || nbr_v=${J_M%-*}:22
+		putfile elsewhere "$J_D/name" 4096
+		put elsewhere-enc "${J_D##*/}"
+		put elsewhere-machine "$J_M"
+		put elsewhere-node "$nbr_v"
+		putfile elsewhere-spec "$J_D/spec" 65536
+		# A name that is no longer known is that of a machine that is gone.
+		[ "$nbr_v" = "$J_AT" ] || { J_AT=$nbr_v J_GONE=; ! command -v getent >/dev/null 2>&1 || getent hosts "${nbr_v%:*}" >/dev/null 2>&1 </dev/null || J_GONE=1; }
+		put elsewhere-gone "$J_GONE"
+	done
+}
+[ -z "$J_REACHED" ] || j_elsewhere
 J_CONFIG=
 j_config() { # the file that seems to set the sign-in
 	[ -z "$J_CONFIG" ] || return 0

@@ -36,6 +36,7 @@ type spec struct {
 	File    string   `json:"file,omitempty"`
 	UI      string   `json:"ui"`
 	Owner   string   `json:"owner,omitempty"`
+	Reached string   `json:"reached,omitempty"`
 	Install Install  `json:"install"`
 	Program []string `json:"programs"`
 	Setenv  []string `json:"setenv,omitempty"`
@@ -68,7 +69,7 @@ func start(ctx context.Context, r remote.Runner, w Wish, port int) (*Server, err
 		return nil, err
 	}
 	written, err := json.Marshal(spec{
-		Kind: kindJupyter, Dir: w.Dir, File: w.File, UI: w.UI, Owner: w.Owner, Install: w.Install,
+		Kind: kindJupyter, Dir: w.Dir, File: w.File, UI: w.UI, Owner: w.Owner, Reached: w.Reached, Install: w.Install,
 		Program: w.Install.programs, Setenv: w.Setenv, Args: w.Args, TCP: w.TCP, Relay: w.Relay,
 	})
 	if err != nil {

@@ -69,6 +69,17 @@ func (t *Target) Key() string {
 // Address is host:port, or [v6]:port.
 func (t *Target) Address() string { return net.JoinHostPort(t.Host, strconv.Itoa(t.Port)) }
 
+// Sibling is another machine behind the same name, reached from there: the
+// account, keys and known host keys are the target's. It is signed in to by the
+// native engine.
+func (t *Target) Sibling(host string, port int) *Target {
+	s := *t
+	s.HostKeyAlias = t.knownName()
+	s.Name, s.SSHName = host, ""
+	s.Host, s.Port, s.Via, s.ProxyCommand, s.ControlPath, s.Engine = host, port, nil, "", "", "native"
+	return &s
+}
+
 // Hops are the machines on the way in order: the first gateway … the target.
 func (t *Target) Hops() []*Target {
 	if t == nil {

@@ -73,11 +73,11 @@ func (a *app) sessionOf(line *line, w where) (string, error) {
 	if w.Session != "" {
 		return w.Session, nil
 	}
-	look := jupyter.Look{Path: w.Path}
+	look := jupyter.Look{Path: w.Path, Reached: a.reached(line)}
 	host, err := jupyter.Probe(a.ctx, line, look)
 	if err != nil {
 		return "", fmt.Errorf("look around on %s: %w", w.Host, err)
 	}
 	name, _ := host.Choose(look)
-	return name, nil
+	return name, a.elsewhere(line, w, look, host)
 }

@@ -92,8 +92,15 @@ func (c *openCmd) run(a *app, w where) error {
 	if err != nil {
 		return err
 	}
-	defer line.leave()
+	defer func() { line.leave() }()
 	server, host, err := c.findOrStart(a, line, w)
+	if there, merr := a.moved(line, w, err); merr != nil {
+		return merr
+	} else if there != nil {
+		line.leave()
+		line = there
+		server, host, err = c.findOrStart(a, line, w)
+	}
 	if err != nil {
 		return err
 	}

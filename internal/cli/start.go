@@ -16,7 +16,7 @@ import (
 // findOrStart asks the host once what is there, and starts Jupyter where none
 // of that name runs.
 func (c *openCmd) findOrStart(a *app, line *line, w where) (*jupyter.Server, *jupyter.Host, error) {
-	look := jupyter.Look{Path: w.Path, Session: w.Session, Env: c.Env}
+	look := jupyter.Look{Path: w.Path, Session: w.Session, Env: c.Env, Reached: a.reached(line)}
 	step := a.ui.Start("found", "looking around on "+w.Host)
 	began := time.Now()
 	host, err := jupyter.Probe(a.ctx, line, look)
@@ -25,6 +25,13 @@ func (c *openCmd) findOrStart(a *app, line *line, w where) (*jupyter.Server, *ju
 		return nil, nil, fmt.Errorf("look around on %s: %w", w.Host, err)
 	}
 	a.took("probe", time.Since(began).Milliseconds())
+	if err := a.elsewhere(line, w, look, host); err != nil {
+		if there, ok := asError[*elsewhereError](err); ok && there.why == "" {
+			step.Warn(fmt.Sprintf("%s was started on %s, another machine behind this name: going there", there.other.Name, there.other.Node))
+		}
+		step.Fail("")
+		return nil, nil, err
+	}
 	step, server, look, err := c.found(a, step, w, look, host)
 	if server != nil || err != nil {
 		return server, host, err
@@ -180,7 +187,7 @@ func (c *openCmd) start(a *app, line *line, w where, look jupyter.Look, host *ju
 	began := time.Now()
 	server, err := jupyter.Start(a.ctx, line, jupyter.Wish{
 		Session: session, Dir: host.Dir, File: host.File, UI: c.UI, Install: install, Setenv: c.setenv(a, w),
-		Args: c.arguments(a, w), Token: token, Owner: owner(), StartTimeout: c.StartTimeout, Relay: how != nil && how.On,
+		Args: c.arguments(a, w), Token: token, Owner: owner(), Reached: look.Reached, StartTimeout: c.StartTimeout, Relay: how != nil && how.On,
 	})
 	if err != nil {
 		step.Fail("")

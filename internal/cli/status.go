@@ -42,7 +42,8 @@ type hostStatus struct {
 	// Link says how bytes go; nil: nothing was asked of the host yet, or the
 	// holder is too old to say.
 	Link    *holder.Link `json:"link,omitempty"`
-	Behind  int          `json:"behind"` // connections of others that go through it
+	Behind  int          `json:"behind"`         // connections of others that go through it
+	Node    string       `json:"node,omitempty"` // its own name, where several machines have the host's
 	Pages   []pageStatus `json:"pages"`
 	Machine *measured    `json:"machine,omitempty"`
 
@@ -171,7 +172,7 @@ func (a *app) refresh(all []holder.Status, young time.Duration) {
 func newHostStatus(s holder.Status, hop *holder.Status) hostStatus {
 	out := hostStatus{
 		Host: s.Name, State: s.State, Since: s.Since, Reason: s.Reason, NextTry: s.NextTry, Via: s.Via, SignIn: s.SignIn,
-		Link: s.Link, Behind: s.Behind, Pages: []pageStatus{}, key: s.Key,
+		Link: s.Link, Behind: s.Behind, Node: s.Node, Pages: []pageStatus{}, key: s.Key,
 		measurable: len(pagesThere(s.Pages)) > 0,
 	}
 	if hop != nil {

@@ -68,6 +68,9 @@ func (s *hostStatus) line(now time.Time) string {
 	default:
 		parts = append(parts, string(s.State)+since)
 	}
+	if s.Node != "" {
+		parts = append(parts, "on "+s.Node)
+	}
 	if s.Behind > 0 {
 		parts = append(parts, fmt.Sprintf("%d %s through it", s.Behind, plural(s.Behind, "connection")))
 	}

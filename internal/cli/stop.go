@@ -124,11 +124,15 @@ func (a *app) session(arg, verb string) (*line, *jupyter.Host, where, string, er
 	if err != nil {
 		return nil, nil, w, "", err
 	}
-	look := jupyter.Look{Path: w.Path, Session: w.Session}
+	look := jupyter.Look{Path: w.Path, Session: w.Session, Reached: a.reached(line)}
 	host, err := jupyter.Probe(a.ctx, line, look)
 	if err != nil {
 		line.leave()
 		return nil, nil, w, "", fmt.Errorf("look around on %s: %w", w.Host, err)
+	}
+	if err := a.elsewhere(line, w, look, host); err != nil {
+		line.leave()
+		return nil, nil, w, "", err
 	}
 	name, _ := host.Choose(look)
 	return line, host, w, name, nil

@@ -67,7 +67,11 @@ type Status struct {
 	SignIn  string    `json:"sign_in,omitempty"`
 	Link    *Link     `json:"link,omitempty"` // how bytes go; nil: nothing was asked of the host yet
 	Behind  int       `json:"behind"`         // connections that other holders run through this one
-	Pages   []Page    `json:"pages"`
+	// Node is the machine's own name, where several are behind this one, and
+	// Sought the one of them that was wanted and not reached.
+	Node   string  `json:"node,omitempty"`
+	Sought *Sought `json:"sought,omitempty"`
+	Pages  []Page  `json:"pages"`
 	// Goroutines of the holder, and the bytes that its garbage collector found in
 	// use last: what it leaves behind shows here first.
 	Goroutines int    `json:"goroutines,omitempty"`

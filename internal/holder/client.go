@@ -110,6 +110,12 @@ func (c *Client) Close(ctx context.Context) error {
 	return c.call(ctx, "POST", "/v1/close", struct{}{}, nil)
 }
 
+// Return has this target's next sign-ins go on to one of the machines behind
+// its name.
+func (c *Client) Return(ctx context.Context, n Node) error {
+	return c.call(ctx, "POST", "/v1/node", n, nil)
+}
+
 // AddPage opens a local port in front of a web server on the host; the same
 // session again gives the same port.
 func (c *Client) AddPage(ctx context.Context, spec PageSpec) (p Page, err error) {

@@ -41,13 +41,15 @@ type holder struct {
 	linked  *linked
 	notices *notices
 
-	mu      sync.Mutex
-	aliases []string
-	signed  sshx.Signed
-	viaErr  error  // of the gateway before it, at the last dial
-	pinned  string // the host key of this holder's life, where none is kept
-	shells  *shells
-	under   *sshx.Conn // of the shells
+	mu         sync.Mutex
+	aliases    []string
+	signed     sshx.Signed
+	sought     *Sought // the machine that was not found behind the name
+	viaErr     error   // of the gateway before it, at the last dial
+	pinned     string  // the host key of this holder's life, where none is kept
+	pinnedNext string  // likewise, of the machine that was gone on to
+	shells     *shells
+	under      *sshx.Conn // of the shells
 	// childAsks counts the questions through Client.Ask; childAsked: the last
 	// sign-in had some.
 	childAsks  int
@@ -185,7 +187,7 @@ func (h *holder) dial(ctx context.Context, again bool) (*sshx.Conn, error) {
 	opts.Asking, opts.Dir = h.asks.asking, h.spec.Place.Run
 	if conn := sshx.Attach(ctx, t, opts); conn != nil {
 		h.signedIn(conn, start, false)
-		return conn, nil
+		return h.toNode(ctx, conn, opts, again)
 	}
 	if t.Via != nil {
 		hop, err := h.throughGateway(ctx, again)
@@ -214,7 +216,7 @@ func (h *holder) dial(ctx context.Context, again bool) (*sshx.Conn, error) {
 	byChild := h.childAsks > asked
 	h.mu.Unlock()
 	h.signedIn(conn, start, byChild)
-	return conn, nil
+	return h.toNode(ctx, conn, opts, again)
 }
 
 func (h *holder) tell(e Event) {
@@ -321,7 +323,7 @@ func (h *holder) status() Status {
 	h.line.mu.Lock()
 	s.State, s.Since, s.NextTry, s.Reason = h.line.state, h.line.since, h.line.nextTry, errText(h.line.err)
 	h.line.mu.Unlock()
-	s.Link = h.linked.status()
+	s.Link, s.Node = h.linked.status(), h.nodeName()
 	if l, _ := h.linked.now(); l != nil { // it dials, and knows since when
 		st := l.Status()
 		s.NextTry = st.NextTry
@@ -332,7 +334,7 @@ func (h *holder) status() Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.Aliases = append(s.Aliases, h.aliases...)
-	s.SignIn, s.Behind = h.signed.Method, h.behind
+	s.SignIn, s.Behind, s.Sought = h.signed.Method, h.behind, h.sought
 	return s
 }
 

@@ -4,28 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strconv"
 	"sync"
 	"time"
 
 	"nbremote/internal/link"
-	"nbremote/internal/remote"
 	"nbremote/sshx"
 )
 
 // decisionTime is how long the relay on the host may take to answer for the
 // first time. Then all goes by plain channels of the connection.
 const decisionTime = 15 * time.Second
-
-// relayHost is where the relay lives on a host: its socket where all our
-// sockets are, what waits on disk in the home.
-var relayHost = link.Host{
-	Setup: remote.Prelude + remote.Dirs + "own_dir \"$NBR_RUN/link\" && own_dir \"$NBR_DATA/spool\" || fail missing 'make a directory for the relay'\n" +
-		// Logging out would end it where KillUserProcesses is on, as it would a session.
-		"if [ -n \"$NBR_LINGER\" ] && NBR_SCOPE=$(command -v systemd-run); then export NBR_SCOPE=\"$NBR_SCOPE --user --scope -q --\"; fi\n",
-	Dir: `"$NBR_RUN/link"`, Spool: `"$NBR_DATA/spool"`, Python: "python3",
-	Last: "nbr_restore\n", // what it starts has the user's own PATH, locale and umask
-}
 
 // linked is the link of a line to the relay on the host: its streams outlive
 // connections. It begins with the first script, so a gateway has none. Once it
@@ -42,6 +30,7 @@ type linked struct {
 	alive   []*carrier // in the order of their sign-ins
 	signIns signIns
 	over    *shells // on the link
+	at      *Node   // where the last relay was asked for
 	boots   int     // that failed one after the other
 	failing time.Time
 }
@@ -196,11 +185,7 @@ func (k *linked) carrier(ctx context.Context) (io.ReadWriteCloser, error) {
 		conn.Patient()
 	}
 	k.mu.Unlock()
-	host := relayHost
-	if idle := k.h.spec.RelayIdle; idle > 0 {
-		host.Options = []string{"idle=" + strconv.Itoa(int(idle.Seconds()))}
-	}
-	return host.Open(c), nil
+	return k.relayHost().Open(c), nil
 }
 
 // freedSession opens a session in the place of one that was just closed: the
@@ -313,6 +298,9 @@ func (k *linked) dialFailed(err error) {
 		}
 		return
 	case errors.Is(err, errNotNow) || errors.As(err, new(*sameError)):
+		return
+	case errors.As(err, new(*link.ElsewhereError)):
+		k.elsewhere(err)
 		return
 	case isBoot && k.hopeless():
 		k.giveUp(err)

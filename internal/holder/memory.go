@@ -25,6 +25,7 @@ type remembered struct {
 	LastKey string         `json:"last_key,omitempty"` // fingerprint of the key that signed in
 	Person  bool           `json:"person,omitempty"`   // the last sign-in needed one
 	Ports   map[string]int `json:"ports,omitempty"`    // its own local port by session
+	Node    *Node          `json:"node,omitempty"`     // of several behind the name, where to return to
 	Laptop  string         `json:"laptop,omitempty"`   // our identity towards the relay there, in hex
 }
 

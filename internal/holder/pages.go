@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -297,4 +298,9 @@ func (p *page) get(ctx context.Context, path, token string) (json.RawMessage, er
 		body = []byte("null")
 	}
 	return body, nil
+}
+
+// localURL is the page's address without its token.
+func localURL(port int, path string) string {
+	return "http://127.0.0.1:" + itoa(port) + "/" + strings.TrimPrefix(path, "/")
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"nbremote/internal/link"
@@ -40,6 +39,7 @@ func (h *holder) routes() http.Handler {
 	mux.HandleFunc("POST /v1/stream", h.streamScript)
 	mux.HandleFunc("POST /v1/dial", h.dialFar)
 	mux.HandleFunc("POST /v1/exec", h.exec)
+	mux.HandleFunc("POST /v1/node", h.returnTo)
 	mux.HandleFunc("POST /v1/pages", h.addPage)
 	mux.HandleFunc("POST /v1/pages/open", h.openPage)
 	mux.HandleFunc("POST /v1/pages/remove", h.removePage)
@@ -308,6 +308,7 @@ func closeWrite(c net.Conn) {
 func (h *holder) addPage(w http.ResponseWriter, r *http.Request) {
 	if spec, ok := read[PageSpec](w, r); ok {
 		page, err := h.pages.add(spec)
+		h.settle()
 		reply(w, page, err)
 	}
 }
@@ -329,9 +330,4 @@ func (h *holder) removePage(w http.ResponseWriter, r *http.Request) {
 	if req, ok := read[openRequest](w, r); ok {
 		reply(w, map[string]bool{"removed": h.pages.remove(req.Session)}, nil)
 	}
-}
-
-// localURL is the page's address without its token.
-func localURL(port int, path string) string {
-	return "http://127.0.0.1:" + itoa(port) + "/" + strings.TrimPrefix(path, "/")
 }

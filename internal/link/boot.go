@@ -48,6 +48,12 @@ type Host struct {
 	// value after it. Then, when they have been read, Last runs. If it exports
 	// NBR_SCOPE, its words come before Before where "… true" works with them.
 	Setup, Last string
+	// Machine is a word of sh, as Dir is with Setup, that names the machine: no
+	// blank is in its first part. Heard is told it before a relay is started. On
+	// another than Expect none is, and Read gives an *ElsewhereError.
+	Machine string
+	Expect  string // the first part; "": any
+	Heard   func(machine string)
 	// Options of the relay, NAME=VALUE: keep, idle (seconds), quota (bytes),
 	// poll. For tests.
 	Options []string
@@ -126,9 +132,22 @@ func (h Host) script(nonce string, greeting []byte) string {
 		more.WriteString(" " + quote(a))
 	}
 	return sacrificial + ": echo " + nonce + "\nnbr_link() {\n:\n" + h.Setup +
-		"NBR_PYTHON=" + words[0] + "\nNBR_PYTHON=$(command -v \"$NBR_PYTHON\") || { printf 'fail %s %s\\n' " + nonce + " 'start the relay: there is no python3'; exit; }\n" +
+		h.where(nonce) + "NBR_PYTHON=" + words[0] + "\nNBR_PYTHON=$(command -v \"$NBR_PYTHON\") || { printf 'fail %s %s\\n' " + nonce + " 'start the relay: there is no python3'; exit; }\n" +
 		"set -- " + words[1] + " " + words[2] + "\n" + h.Last +
 		"NBR_HELLO=" + hex.EncodeToString(greeting) + "\nexport NBR_HELLO\nexec \"$NBR_PYTHON\" -I -S -c " + quote(attachText) + ` "$@"` + more.String() + "\n}\nnbr_link\n"
+}
+
+// where is the part of the script that names the machine, and stops on another
+// than is expected.
+func (h Host) where(nonce string) string {
+	if h.Machine == "" {
+		return ""
+	}
+	text := "printf 'at %s %s\\n' " + nonce + " " + h.Machine + "\n"
+	if h.Expect != "" {
+		text += "case " + h.Machine + " in " + quote(h.Expect) + "' '*) ;; *) exit ;; esac\n"
+	}
+	return text
 }
 
 func quote(s string) string {
@@ -141,6 +160,18 @@ const maxNoise = 1 << 20
 type BootError struct {
 	Text  string // of the relay's starter; "": it did not answer
 	Noise string // the end of what came instead, at most 1 KiB
+}
+
+// ElsewhereError is a carrier that leads to another machine than the link is
+// with: several have one name.
+type ElsewhereError struct{ Machine string }
+
+func (e *ElsewhereError) Error() string {
+	name, rest, ok := strings.Cut(e.Machine, " ")
+	if ok {
+		name = rest
+	}
+	return "reach the relay: it is on another machine than " + name
 }
 
 func (e *BootError) Error() string {
@@ -195,10 +226,32 @@ func (b *boot) line(tail string) (done bool, err error) {
 	case strings.HasSuffix(tail, ": echo "+b.nonce+"\n"):
 		return false, errors.New("start the relay: the login shell sends back what it is sent")
 	}
-	if _, text, ok := strings.Cut(tail, "fail "+b.nonce+" "); ok && !strings.Contains(strings.TrimSuffix(text, "\n"), "\n") {
-		return false, &BootError{Text: clean(strings.TrimSuffix(text, "\n"))}
+	if text, ok := b.said(tail, "at"); ok {
+		return false, b.at(clean(text))
+	}
+	if text, ok := b.said(tail, "fail"); ok {
+		return false, &BootError{Text: clean(text)}
 	}
 	return false, nil
+}
+
+// said is what stands behind a word of ours in the last line of tail.
+func (b *boot) said(tail, word string) (text string, ok bool) {
+	_, text, ok = strings.Cut(tail, word+" "+b.nonce+" ")
+	text = strings.TrimSuffix(text, "\n")
+	return text, ok && !strings.Contains(text, "\n")
+}
+
+// at hears which machine it is.
+func (b *boot) at(machine string) error {
+	name, _, _ := strings.Cut(machine, " ")
+	if b.host.Expect != "" && name != b.host.Expect {
+		return &ElsewhereError{Machine: machine}
+	}
+	if b.host.Heard != nil {
+		b.host.Heard(machine)
+	}
+	return nil
 }
 
 // clean makes what a host said one line of printable ASCII or better.

@@ -92,6 +92,11 @@ for nbr_d in /etc/machine-id /var/lib/dbus/machine-id; do
 	[ ! -r "$nbr_d" ] || read -r nbr_id <"$nbr_d" || [ -z "$nbr_id" ] || break
 done
 nbr_h=$(uname -n | tr -c 'A-Za-z0-9.\n-' _)
+# sshd says at which of its ports it was reached.
+NBR_NODE=${SSH_CONNECTION-}
+NBR_NODE=${NBR_NODE##* }
+case $NBR_NODE in '' | *[!0-9]*) NBR_NODE=22 ;; esac
+NBR_NODE=$nbr_h:$NBR_NODE
 nbr_h=${nbr_h%%.*}-$nbr_id
 case $nbr_id in ????????*) NBR_HOST=${nbr_h%"${nbr_id#????????}"} ;; *) NBR_HOST=${nbr_h}0 ;; esac
 if [ -r /proc/sys/kernel/random/boot_id ]; then

@@ -33,6 +33,7 @@ var Basics = Compact(basicsText)
 //
 //	NBR_DATA     ~/.local/share/nbremote: durable, 0700, shared by machines that share a home
 //	NBR_HOST     the key of this machine, for what must not be shared
+//	NBR_NODE     NAME:PORT, its own name and the port of its sshd
 //	NBR_RUN      sockets and locks: 0700, local to this machine, at most 46 bytes, the same each time
 //	NBR_BOOT     what changes when the machine is started again
 //	NBR_UID      the numeric user
