@@ -25,7 +25,7 @@ var machineText string
 //go:embed probe.sh
 var probeText string
 
-var probeLib = remote.Compact(environ.Lib)
+var probeLib = remote.Compact(environ.Lib + environ.Login)
 
 // script is our part behind the common ones, with variables set before it.
 func script(text string, values ...string) string {

@@ -185,33 +185,8 @@ j_path() {
 }
 j_path "$PATH"
 
-# A shell that ssh starts does not read all that a login reads. Where nothing
-# was found, the login shell is asked for its PATH, three seconds long.
-j_login_path() {
-	J_T='printf "\nnbr-path:%s:nbr-end\n" "$PATH"'
-	case ${SHELL-} in
-	*/bash) J_T="[ ! -r ~/.bashrc ] || . ~/.bashrc; $J_T" ;; # read by a login only if its profile does
-	*/zsh | */fish | */sh | */dash | */ksh) ;;
-	*) return ;;
-	esac
-	command -v setsid >/dev/null 2>&1 || return
-	setsid "$SHELL" -lic "$J_T" </dev/null >"$J_TMP.path" 2>/dev/null &
-	J_LOGIN=$!
-	J_N=0
-	while kill -0 "$J_LOGIN" 2>/dev/null && [ "$J_N" -lt 30 ]; do
-		nap
-		J_N=$((J_N + 1))
-	done
-	kill -s KILL -- "-$J_LOGIN" 2>/dev/null
-	while IFS= read -r J_L; do
-		case $J_L in nbr-path:*:nbr-end)
-			J_L=${J_L#nbr-path:}
-			j_path "${J_L%:nbr-end}"
-			;;
-		esac
-	done <"$J_TMP.path"
-}
-[ "$J_COUNT" -gt 0 ] || j_login_path
+# Where nothing was found, the login shell is asked for its PATH.
+[ "$J_COUNT" -gt 0 ] || { env_login_path "$J_TMP.path" && j_path "$ENV_PATH"; }
 
 # ---- sessions, and what was started by hand ----
 unset IFS

@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 		"internal/ui", "internal/webproxy", "jupyter", "kernel", "sshx",
 	},
 	"internal/holder": {
-		"sshx", "internal/link", "internal/webproxy", "internal/socks", "internal/remote", "internal/session",
+		"sshx", "internal/environ", "internal/link", "internal/webproxy", "internal/socks", "internal/remote", "internal/session",
 	},
 	"jupyter":           {"internal/environ", "internal/remote", "internal/session"},
 	"kernel":            {"internal/environ", "internal/remote", "internal/session"},

@@ -25,3 +25,10 @@ import _ "embed"
 //
 //go:embed environ.sh
 var Lib string
+
+// Login defines this sh function; nap is one of remote.Prelude.
+//
+//	env_login_path FILE    set ENV_PATH to what PATH is in a login shell, which writes it to FILE; status 1: it did not say
+//
+//go:embed login.sh
+var Login string

@@ -30,6 +30,7 @@ type linked struct {
 	alive   []*carrier // in the order of their sign-ins
 	signIns signIns
 	over    *shells // on the link
+	python  string  // that was looked for and found for the relay
 	at      *Node   // where the last relay was asked for
 	boots   int     // that failed one after the other
 	failing time.Time

@@ -1,19 +1,28 @@
 package holder
 
 import (
+	_ "embed"
 	"strconv"
+	"strings"
 
+	"nbremote/internal/environ"
 	"nbremote/internal/link"
 	"nbremote/internal/remote"
 )
+
+//go:embed python.sh
+var seekText string
 
 // relayHost is where the relay lives on a host: its socket where all our
 // sockets are, what waits on disk in the home.
 var relayHost = link.Host{
 	Setup: remote.Prelude + remote.Dirs + "own_dir \"$NBR_RUN/link\" && own_dir \"$NBR_DATA/spool\" || fail missing 'make a directory for the relay'\n" +
 		// Logging out would end it where KillUserProcesses is on, as it would a session.
-		"if [ -n \"$NBR_LINGER\" ] && NBR_SCOPE=$(command -v systemd-run); then export NBR_SCOPE=\"$NBR_SCOPE --user --scope -q --\"; fi\n",
-	Dir: `"$NBR_RUN/link"`, Spool: `"$NBR_DATA/spool"`, Python: "python3",
+		"if [ -n \"$NBR_LINGER\" ] && NBR_SCOPE=$(command -v systemd-run); then export NBR_SCOPE=\"$NBR_SCOPE --user --scope -q --\"; fi\n" +
+		// What is too old says so in its name; there may be another in an environment.
+		"NBR_PY=$(command -v python3)\nNBR_OLD=$NBR_PY\ncase $(readlink -f \"$NBR_PY\" 2>/dev/null) in *python3.[0-7]) NBR_PY= ;; esac\n",
+	Dir: `"$NBR_RUN/link"`, Spool: `"$NBR_DATA/spool"`, Python: `"$NBR_PY"`,
+	Seek:    remote.Compact(environ.Lib + environ.Login + seekText),
 	Last:    "nbr_restore\n", // what it starts has the user's own PATH, locale and umask
 	Machine: `"$NBR_HOST $NBR_NODE"`,
 }
@@ -29,6 +38,20 @@ func (k *linked) relayHost() link.Host {
 	if k.on && k.at != nil {
 		host.Expect = k.at.Machine
 	}
-	host.Heard = k.heard
+	if k.python != "" {
+		host.Python = remote.Quote(k.python)
+	}
+	host.Heard, host.Found = k.heard, k.found
 	return host
+}
+
+// found notes the Python of an environment, for the next time.
+func (k *linked) found(python string) {
+	if !strings.HasPrefix(python, "/") {
+		return
+	}
+	k.h.log.Printf("relay: by %q", python)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.python = python
 }

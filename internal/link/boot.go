@@ -41,6 +41,10 @@ type Host struct {
 	Dir    string // sockets and the program: 0700, ours, local to the machine
 	Spool  string // what waits during a cut; should not be memory
 	Python string // its path; "": python3
+	// Seek, with Setup, is sh text that sets NBR_PYTHON where Python is not
+	// there; it crosses the line only then. Found is told what it found.
+	Seek  string
+	Found func(python string)
 	// Before are words put before the relay's command when it is started.
 	Before []string
 	// Setup is sh text that runs first. With it Dir, Spool and Python are not
@@ -132,9 +136,19 @@ func (h Host) script(nonce string, greeting []byte) string {
 		more.WriteString(" " + quote(a))
 	}
 	return sacrificial + ": echo " + nonce + "\nnbr_link() {\n:\n" + h.Setup +
-		h.where(nonce) + "NBR_PYTHON=" + words[0] + "\nNBR_PYTHON=$(command -v \"$NBR_PYTHON\") || { printf 'fail %s %s\\n' " + nonce + " 'start the relay: there is no python3'; exit; }\n" +
+		h.where(nonce) + "NBR_PYTHON=" + words[0] + "\nNBR_PYTHON=$(command -v \"$NBR_PYTHON\") || NBR_PYTHON=\n" + h.seek(nonce) +
+		"[ -n \"$NBR_PYTHON\" ] || { printf 'fail %s %s\\n' " + nonce + " 'start the relay: there is no python3'; exit; }\n" +
 		"set -- " + words[1] + " " + words[2] + "\n" + h.Last +
 		"NBR_HELLO=" + hex.EncodeToString(greeting) + "\nexport NBR_HELLO\nexec \"$NBR_PYTHON\" -I -S -c " + quote(attachText) + ` "$@"` + more.String() + "\n}\nnbr_link\n"
+}
+
+// seek is the part of the script that asks for more where there is no Python.
+func (h Host) seek(nonce string) string {
+	if h.Seek == "" {
+		return ""
+	}
+	return "[ -n \"$NBR_PYTHON\" ] || { printf 'seek %s\\n' " + nonce + "; eval \"$(head -c " + fmt.Sprint(len(h.Seek)) + ")\"; " +
+		"[ -z \"$NBR_PYTHON\" ] || printf 'found %s %s\\n' " + nonce + " \"$NBR_PYTHON\"; }\n"
 }
 
 // where is the part of the script that names the machine, and stops on another
@@ -223,11 +237,18 @@ func (b *boot) line(tail string) (done bool, err error) {
 	case strings.HasSuffix(tail, "need "+b.nonce+"\n"):
 		_, err := io.WriteString(b.ReadWriteCloser, relayText)
 		return false, err
+	case strings.HasSuffix(tail, "seek "+b.nonce+"\n"):
+		_, err := io.WriteString(b.ReadWriteCloser, b.host.Seek)
+		return false, err
 	case strings.HasSuffix(tail, ": echo "+b.nonce+"\n"):
 		return false, errors.New("start the relay: the login shell sends back what it is sent")
 	}
 	if text, ok := b.said(tail, "at"); ok {
 		return false, b.at(clean(text))
+	}
+	if text, ok := b.said(tail, "found"); ok && b.host.Found != nil {
+		b.host.Found(text)
+		return false, nil
 	}
 	if text, ok := b.said(tail, "fail"); ok {
 		return false, &BootError{Text: clean(text)}

@@ -4,9 +4,12 @@ package link
 
 import (
 	"errors"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // words makes a host whose places are words of sh.
@@ -32,5 +35,29 @@ func TestBoot_AnotherMachine(t *testing.T) {
 	h.Expect = "one"
 	if err := failure(t, h, "sh", "-s"); err != nil || heard != "one 1.cluster:22" {
 		t.Errorf("%v, heard %q", err, heard)
+	}
+}
+
+// Where Python is not there the script asks for what looks for one, and its
+// failures are told as before.
+func TestBoot_SeeksPython(t *testing.T) {
+	lab.Needs(t, "python3")
+	python, _ := exec.LookPath("python3")
+	for _, shell := range []string{"dash", "bash", "busybox ash", "ksh", "zsh", "mksh", "yash"} {
+		argv := append(strings.Fields(shell), "-s")
+		if !lab.Has(t, argv[0]) {
+			continue
+		}
+		h := words(t)
+		found := ""
+		h.Machine, h.Found = "'one 1:22'", func(python string) { found = python }
+		h.Python, h.Seek = `"$NBR_NONE"`, "nbr_look() {\nNBR_PYTHON="+quote(python)+"\n}\n# "+strings.Repeat("more text ", 2000)+"\nnbr_look\n"
+		if err := failure(t, h, argv...); err != nil || found != python {
+			t.Errorf("%s: %v, found %q", shell, err, found)
+		}
+		h.Seek = "NBR_PYTHON=\n"
+		if err := failure(t, h, argv...); err == nil || !strings.Contains(err.Error(), "there is no python3") {
+			t.Errorf("%s: %v", shell, err)
+		}
 	}
 }
