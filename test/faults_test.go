@@ -15,8 +15,8 @@ import (
 // The faults and threats that this program answers, by the numbers they have
 // in docs/security.md and in the names of tests. faults.txt says where.
 var faults = strings.Fields(`
-	N1 N2 N3 N4 N5 N6 N7 N8 N9 N10 N11 N12 N13 N14 N15 N16 N17 N18 N19 N20 N21 N22 N24 N25 N26 N27
-	R1 R2 R3 R4 R5 R7 R8 R9 R10 R11 R12 R13 R14 R17
+	N1 N2 N3 N4 N5 N6 N7 N8 N9 N10 N11 N12 N13 N14 N15 N16 N17 N18 N19 N20 N21 N22 N23 N24 N25 N26 N27
+	R1 R2 R3 R4 R5 R6 R7 R8 R9 R10 R11 R12 R13 R14 R15 R16 R17
 	L1 L2 L3 L4 L5 L6 L7 L8 L9 L10 L11 L12
 	A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 B1 B2 B3 B4 B5 B6 B7 B8 C1 C2 C3 C4 C5 D1 D2 D3 D4 D6 D7 D8 D9 D10
 	E1 E2 E3 E4 E5 E6 E7 E8 F1 F2 F3 F4 F5 F6 F7`)

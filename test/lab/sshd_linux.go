@@ -160,6 +160,9 @@ func (m *Machine) StopSSHD() {
 
 // HangUp ends every ssh connection to the machine; sshd goes on listening.
 func (m *Machine) HangUp() {
+	if m.sshd.cmd != nil {
+		m.hangUpDropbear()
+	}
 	for _, p := range m.Processes() {
 		if strings.HasPrefix(p.Line, "sshd: ") && !strings.Contains(p.Line, "[listener]") {
 			_ = syscall.Kill(p.PID, syscall.SIGKILL)
