@@ -67,17 +67,28 @@ func TestLoginNodes_SignInElsewhere(t *testing.T) {
 	lab.Wait(t, 10*time.Second, "Jupyter to be gone", func() bool { return len(jupyters(l)) == 0 })
 }
 
+// byWayOf hangs up until the line leads through a machine: names are kept in
+// mind for some seconds.
+func byWayOf(t *testing.T, l *lab.Lab, o opened, m *lab.Machine) {
+	t.Helper()
+	lab.Wait(t, 40*time.Second, "a line by way of "+m.Name, func() bool {
+		for _, host := range l.Hosts {
+			host.HangUp()
+		}
+		works(t, l, o)
+		return strings.Contains(m.SSHDLog(), "Accepted publickey")
+	})
+}
+
 // A line that was lost returns to its machine, and with it what it carried.
 func TestLoginNodes_LineReturnsElsewhere(t *testing.T) {
 	t.Parallel()
 	l, leadsTo := loginNodes(t)
 	o := open(t, l, "login")
 	leadsTo(l.Hosts[1])
-	l.Hosts[0].HangUp()
-	works(t, l, o)
+	byWayOf(t, l, o, l.Hosts[1])
 	leadsTo(l.Hosts[2])
-	l.Hosts[1].HangUp()
-	works(t, l, o)
+	byWayOf(t, l, o, l.Hosts[2])
 	if status, err := holdersOf(l)[0].Status(t.Context()); err != nil || status.Link == nil || !status.Link.On || status.Link.Lost != 0 || status.Node != "gpu1" {
 		t.Errorf("%+v, %v", status, err)
 	}
@@ -93,8 +104,7 @@ func TestLoginNodes_LineReturnsWithoutRelay(t *testing.T) {
 	}
 	o := open(t, l, "login")
 	leadsTo(l.Hosts[1])
-	l.Hosts[0].HangUp()
-	works(t, l, o)
+	byWayOf(t, l, o, l.Hosts[1])
 	one(t, l, l.Hosts[0])
 }
 
