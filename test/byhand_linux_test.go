@@ -57,12 +57,13 @@ func TestByHand_WhereItsTokenIs(t *testing.T) {
 	l := lab.New(t, lab.Chain{})
 	host := l.Host("gpu1")
 	const command = "jupyter-lab --no-browser --port=8888"
+	const typed = "typed0123456789TYPED"
 	const dropped = " && rm ~/far/*"
 	for _, c := range []struct{ name, start, then, typed string }{
 		{"runtime file", "setsid " + command + " </dev/null >/dev/null 2>&1 &", "", ""},
 		{"log", "setsid " + command + " </dev/null >log 2>&1 &", dropped, ""},
 		{"tmux pane", "tmux new-session -d -x 80 '" + command + "';", dropped, ""},
-		{"asked for", "JUPYTER_TOKEN=" + farToken + " setsid " + command + " </dev/null >log 2>&1 &", dropped, farToken},
+		{"asked for", "JUPYTER_TOKEN=" + typed + " setsid " + command + " </dev/null >log 2>&1 &", dropped, typed},
 	} {
 		host.ShAs(lab.Me, "mkdir -p far old && rm -f far/* && export JUPYTER_RUNTIME_DIR=~/far && cd old && { "+c.start+
 			" } && until ls ~/far/jpserver-*.json >/dev/null 2>&1; do sleep 0.1; done"+c.then)
