@@ -58,8 +58,8 @@ type Host struct {
 	Machine string
 	Expect  string // the first part; "": any
 	Heard   func(machine string)
-	// Options of the relay, NAME=VALUE: keep, idle (seconds), quota (bytes),
-	// poll. For tests.
+	// Options of the relay, NAME=VALUE: keep, idle, connect (seconds), quota
+	// (bytes), poll. For tests.
 	Options []string
 }
 

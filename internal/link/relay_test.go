@@ -3,6 +3,7 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -345,6 +346,39 @@ func TestDial_Fails(t *testing.T) {
 	if n := l.Status().Streams; n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
+}
+
+// What could not be dialled is forgotten at once, also when the time for it is
+// over.
+func TestDial_FailedIsForgotten(t *testing.T) {
+	r := startRelay(t, "connect=0.1")
+	l := newLink(t, Config{Carrier: r.open})
+	s := dial(t, l, "unix", serve(t, echo))
+	for _, c := range [][2]string{{"unix", "/nowhere/at/all"}, {"tcp", "127.0.0.1:1"}} {
+		if _, err := l.Dial(context10(t), c[0], c[1]); err == nil {
+			t.Error("no error")
+		}
+	}
+	time.Sleep(500 * time.Millisecond) // five times the time that a dial has
+	before := cpu(t, r.cmd.Process.Pid)
+	time.Sleep(time.Second)
+	if took := cpu(t, r.cmd.Process.Pid) - before; took > 20 {
+		t.Errorf("the relay at rest took %d hundredths of a second of one", took)
+	}
+	ping(t, s)
+}
+
+// cpu is the time that a process took, in hundredths of a second.
+func cpu(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		lab.Missing(t, err.Error())
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	return user + system
 }
 
 func BenchmarkDown(b *testing.B) { benchmark(b, true) }

@@ -6,18 +6,18 @@ class Dialing:
 
     def __init__(self, stream, kind, flags, fields):
         self.stream, self.relay, self.own = stream, stream.link.relay, flags & OWN
-        self.until = time.monotonic() + CONNECT_TIME
+        self.until = time.monotonic() + self.relay.connect_time
         self.again = self.end = None
-        self.relay.dialing.add(self)
         if kind == UNIX:
             self.places = [(socket.AF_UNIX, one(fields, T_PATH))]
         else:
             host, port = one(fields, T_HOST).decode("ascii", "replace"), int(one(fields, T_PORT))
             self.places = numeric(host, port)
-            if not self.places:
-                self.relay.resolve(self, host, port)
-                return
-        self.next()
+        if self.places:
+            self.next()
+        else:
+            self.relay.resolve(self, host, port)
+        self.relay.dialing.add(self)  # last: one that has failed already is nobody's
 
     def resolved(self, places, error):
         self.places = places

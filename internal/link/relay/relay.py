@@ -7,6 +7,7 @@ class Relay:
         self.store = Store(spool, options.get("quota"))
         self.keep = options.get("keep", 7 * 86400)
         self.idle = options.get("idle", 600)
+        self.connect_time = options.get("connect", CONNECT_TIME)
         self.poller = Poll() if options.get("poll") or not hasattr(select, "epoll") else Epoll()
         self.sockets, self.children, self.links = {}, {}, {}
         self.replaced = collections.OrderedDict()
