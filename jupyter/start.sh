@@ -47,7 +47,11 @@ fi
 # before; whatever else it does then comes in between.
 j_bound() {
 	case $J_RUNTIME in
-	*'"sock": "/'*) [ -S "$J_RUN/s" ] ;;
+	*'"sock": "/'*)
+		[ -S "$J_RUN/s" ] || return
+		J_X=$(grep " $J_RUN/s\$" /proc/net/unix 2>/dev/null) || return 0
+		case $J_X in *" 00010000 "*) ;; *) false ;; esac # __SO_ACCEPTCON
+		;;
 	*'"port": '[1-9]*)
 		[ -r /proc/net/tcp ] || return 0
 		J_X=${J_RUNTIME#*'"port": '}

@@ -58,6 +58,7 @@ with open(name, "w") as f:
 if late: # as Jupyter does it: it binds when its event loop comes to it
     time.sleep(late)
     server.server_bind()
+    time.sleep(late) # a socket file is there before anybody listens
     server.server_activate()
 print("argv", sys.argv[1:])
 print("env", json.dumps(dict(env)))
