@@ -42,9 +42,9 @@ func TestPollsLeaveConnections(t *testing.T) {
 	eventually(t, "none is under way", func() bool { return s.served.Load() == 0 })
 	s.line.cut()
 	hold := func(path string, headers ...string) <-chan answer {
-		before := s.served.Load()
+		before := s.begun.Load()
 		c := asked(t, func() answer { return get(path, headers...) })
-		eventually(t, path+" is asked", func() bool { return s.served.Load() > before })
+		eventually(t, path+" is asked", func() bool { return s.begun.Load() > before })
 		return c
 	}
 	// As long as there is room, all wait.

@@ -110,10 +110,12 @@ type stage struct {
 	line   *line
 	base   string       // http://127.0.0.1:PORT
 	served atomic.Int64 // requests under way in the proxy
+	begun  atomic.Int64 // and all that ever were
 }
 
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.served.Add(1)
+	s.begun.Add(1)
 	defer s.served.Add(-1)
 	s.Proxy.ServeHTTP(w, r)
 }
