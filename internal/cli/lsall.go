@@ -18,6 +18,8 @@ import (
 
 const (
 	askTime   = 4 * time.Second // for one machine to be signed in to and to answer
+	hostTime  = 5 * askTime     // for a host with all that is before it
+	partTime  = 2 * time.Second // for the connections to end; they end with us
 	asksAtOne = 128             // hosts that are asked at a time
 	readsAtOn = 8               // names that ssh is asked about at a time
 )
@@ -86,15 +88,44 @@ func (a *app) call(hosts []where, open []holder.Status, tell func([]listed)) {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			rows := r.host(w)
+			rows := r.within(hostTime, w)
 			telling.Lock()
 			defer telling.Unlock()
 			tell(rows)
 		})
 	}
 	wg.Wait()
-	for _, far := range slices.Backward(r.signed) {
-		far.close()
+	r.part()
+}
+
+// within is host, or that nothing has come of it in that time.
+func (r *rollCall) within(limit time.Duration, w where) []listed {
+	rows := make(chan []listed, 1)
+	go func() { rows <- r.host(w) }()
+	select {
+	case got := <-rows:
+		return got
+	case <-time.After(limit):
+		return []listed{unheard(w, errors.New("no answer in "+ui.Long(limit)))}
+	}
+}
+
+// part ends the connections, those behind others first. A line that is stuck
+// keeps nobody.
+func (r *rollCall) part() {
+	r.mu.Lock()
+	signed := slices.Clone(r.signed)
+	r.mu.Unlock()
+	parted := make(chan struct{})
+	go func() {
+		defer close(parted)
+		for _, far := range slices.Backward(signed) {
+			far.close()
+		}
+	}()
+	select {
+	case <-parted:
+	case <-time.After(partTime):
 	}
 }
 
@@ -109,10 +140,7 @@ func (r *rollCall) host(w where) []listed {
 		infos, err = r.sessions(target)
 	}
 	if err != nil {
-		row := listed{
-			Host: w.Host, State: notReached, Since: time.Now(), Try: "nbremote doctor " + shellWord(w.Host),
-			What: strings.TrimPrefix(err.Error(), "connect to "+w.Host+": "), Reason: err.Error(),
-		}
+		row := unheard(w, err)
 		switch classOf(err) {
 		case "sign-in":
 			row.State, row.Try = string(holder.NeedsSignIn), "nbremote open "+shellWord(w.Host)
@@ -132,6 +160,14 @@ func (r *rollCall) host(w where) []listed {
 		rows = append(rows, listed{Host: w.Host, State: nothing, Since: time.Now()})
 	}
 	return rows
+}
+
+// unheard is a host that has not told what runs there.
+func unheard(w where, err error) listed {
+	return listed{
+		Host: w.Host, State: notReached, Since: time.Now(), Try: "nbremote doctor " + shellWord(w.Host),
+		What: strings.TrimPrefix(err.Error(), "connect to "+w.Host+": "), Reason: err.Error(),
+	}
 }
 
 // portsOf are the sessions of a target that are open here, and told already.
