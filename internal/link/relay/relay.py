@@ -169,7 +169,7 @@ class Relay:
             if link is None and isinstance(owner, Dialing):
                 link = owner.stream.link
             if link is None:
-                if isinstance(arg, End):
+                if isinstance(arg, End) and owner is not self:
                     self.close(arg)
                 return False
             last_words(self.name)
