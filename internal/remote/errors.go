@@ -80,16 +80,25 @@ func (e *NoAnswerError) Cause() string {
 	if len(lines) == 0 {
 		return "the login shell ended without a word"
 	}
+	if e.restricted() {
+		return "its login shell is restricted: " + strings.Join(lines, " / ")
+	}
 	return "the login shell said instead: " + strings.Join(lines, " / ")
 }
 
 // Hint is how to see it.
 func (e *NoAnswerError) Hint() string {
-	if e.Begun {
+	switch {
+	case e.Begun:
 		return ""
+	case e.restricted():
+		return "have the login shell changed there (chsh -s /bin/bash), or use another account"
 	}
 	return "ssh HOST '" + Command + "' </dev/null"
 }
+
+// restricted: it is a shell such as rbash, which runs nothing by its path.
+func (e *NoAnswerError) restricted() bool { return bytes.Contains(e.Noise, []byte("restricted")) }
 
 // Unwrap tells how it ended.
 func (e *NoAnswerError) Unwrap() error { return e.err }
