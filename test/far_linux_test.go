@@ -29,7 +29,7 @@ func box(t *testing.T, l *lab.Lab, args string) *lab.Machine {
 	m.StopSSHD()
 	l.Gateways[0].Sh("echo '" + m.Addr + " jupyter-box' >>/etc/hosts")
 	m.WriteFile(lab.Me, "/home/me/token", farToken) // a sampler of another test looks for it in arguments
-	m.ShAs(lab.Me, "mkdir -p work && cd work && (JUPYTER_TOKEN=$(cat ~/token) setsid jupyter-lab --no-browser --ip=0.0.0.0 --port=8888 "+args+
+	m.ShAs(lab.Me, "mkdir -p box && cd box && (JUPYTER_TOKEN=$(cat ~/token) setsid jupyter-lab --no-browser --ip=0.0.0.0 --port=8888 "+args+
 		" </dev/null >log 2>&1 &) && until ls ~/.local/share/jupyter/runtime/jpserver-*.json >/dev/null 2>&1; do sleep 0.1; done")
 	awaitListener(t, m, "127.0.0.1:8888")
 	return m
@@ -243,13 +243,17 @@ func TestFar_PrivateCertificateAndBaseURL(t *testing.T) {
 	}
 	l.Must("close", "gw1")
 
+	const asked = "/user/me/api" // in the log of one that was asked
+	if log := m.ReadFile("/home/me/box/log"); !strings.Contains(log, asked) {
+		t.Errorf("what it is asked leaves no trace:\n%s", log)
+	}
 	m.Kill("jupyter-lab", syscall.SIGKILL)
 	lab.Wait(t, 10*time.Second, "its end", func() bool { return len(m.Running("jupyter-lab")) == 0 })
 	m.ShAs(lab.Me, "rm -f ~/.local/share/jupyter/runtime/*")
 	fresh := selfSigned(t, m)
 	box(t, l, args)
 	fails(t, piped(t, l, withToken, "open", "-", "--via", "gw1", "-y"), 6, "changed", "stopped before the token was sent", old, fresh, "certificates.json")
-	if log := m.ReadFile("/home/me/work/log"); strings.Contains(log, "api/status") || strings.Contains(log, "/user/me/api") {
+	if log := m.ReadFile("/home/me/box/log"); strings.Contains(log, "api/status") || strings.Contains(log, asked) || !strings.Contains(log, "is running at") {
 		t.Errorf("it was asked something:\n%s", log)
 	}
 }

@@ -212,7 +212,7 @@ func TestHalfClose(t *testing.T) {
 	// The far side answers only after our end, and ends later than we do.
 	s := dial(t, l, "unix", serve(t, func(c *net.UnixConn) {
 		b, _ := io.ReadAll(c)
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // an answer that takes its time
 		fmt.Fprintf(c, "got %d", len(b))
 	}))
 	s.Write([]byte("12345"))
@@ -305,7 +305,7 @@ func TestBackPressure(t *testing.T) {
 		if _, err := io.ReadFull(other, make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // nothing more is taken in it
 		return before > 0 && wrote.Load() == before
 	})
 	if n := wrote.Load(); n > bulkWindow+1<<20 {

@@ -131,8 +131,8 @@ func TestExec_Pty(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	// Ctrl-C reaches what runs in front; what stays behind does not keep the end.
-	io.WriteString(p.Stdin, "sleep 100; echo after\n")
-	time.Sleep(50 * time.Millisecond)
+	io.WriteString(p.Stdin, "sh -c 'echo in''front; exec sleep 100'; echo after\n")
+	until(t, p.Stdout, "infront\r\n")
 	io.WriteString(p.Stdin, "\x03")
 	io.WriteString(p.Stdin, "sleep 30 </dev/null & exit 5\n")
 	if _, err := io.ReadAll(p.Stdout); err != nil {
@@ -198,13 +198,13 @@ func TestSpool_PrintedIntoTheCut(t *testing.T) {
 	}})
 	echoes := dial(t, l, "unix", serve(t, echo))
 	flag := t.TempDir() + "/printed"
-	p := run(t, l, sh("read x; seq -f '%015.0f' "+strconv.Itoa(size/16)+"; echo >"+flag))
+	p := run(t, l, sh("read x; echo >"+flag+".begun; seq -f '%015.0f' "+strconv.Itoa(size/16)+"; echo >"+flag))
 	down.Store(true)
 	io.WriteString(p.Stdin, "go\n")
 	l.mu.Lock()
 	c := l.carrier
 	l.mu.Unlock()
-	time.Sleep(20 * time.Millisecond)
+	eventually(t, "it prints", func() bool { _, err := os.Stat(flag + ".begun"); return err == nil })
 	c.rwc.Close()
 	began := time.Now()
 	for _, err := os.Stat(flag); err != nil; _, err = os.Stat(flag) {

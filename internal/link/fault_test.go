@@ -127,7 +127,7 @@ func TestRelayKilled(t *testing.T) {
 	ping(t, s)
 	r.kill()
 	os.Remove(r.dir + "/r.sock")
-	time.Sleep(20 * time.Millisecond)
+	eventually(t, "that is noticed", func() bool { return l.Status().State != Up })
 	s.Write([]byte("x"))
 	r.start()
 	var reset *ResetError
@@ -202,14 +202,15 @@ func TestSpoolFull(t *testing.T) {
 		t.Errorf("told of %v", e.Err)
 	}
 	// A process is held back instead: nothing of its output is lost.
-	p := run(t, l, sh("read x; head -c 20000000 /dev/zero; echo end"))
+	begun := t.TempDir() + "/begun"
+	p := run(t, l, sh("read x; echo >"+begun+"; head -c 20000000 /dev/zero; echo end"))
 	n.mu.Lock()
 	n.down = true
 	n.mu.Unlock()
 	io.WriteString(p.Stdin, "\n")
-	time.Sleep(10 * time.Millisecond)
+	eventually(t, "it prints", func() bool { _, err := os.Stat(begun); return err == nil })
 	n.last().Close()
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond) // so long is the cut
 	n.mu.Lock()
 	n.down = false
 	n.mu.Unlock()
@@ -456,7 +457,7 @@ func TestN27_FewDescriptors(t *testing.T) {
 	ping(t, s)
 	// No room even for a carrier; it comes once there is some.
 	n.last().Close()
-	time.Sleep(20 * time.Millisecond)
+	eventually(t, "it is gone", func() bool { return l.Status().State != Up })
 	for _, c := range all {
 		c.Close()
 	}
