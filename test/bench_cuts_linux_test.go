@@ -273,7 +273,7 @@ func TestBench_LinkAtRest(t *testing.T) {
 			bytes, what := (onWire(t, l)-before)/120, "the link alone, with all headers down to Ethernet's, B/s"
 			bound := "40"
 			if watched {
-				what, bound = "with Jupyter asked each 60 s how it is, B/s", ""
+				what, bound = "with Jupyter asked how it is, B/s", ""
 			}
 			rowHeader("idle, over 120 s")
 			row(what, []float64{bytes}, 1, bound)
