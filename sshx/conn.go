@@ -27,7 +27,8 @@ type Conn struct {
 	ssh     ssh.Conn
 	signed  Signed
 
-	patient atomic.Bool
+	patient   atomic.Bool
+	quickened sync.Once
 
 	tasks sync.WaitGroup
 	gone  chan struct{} // nothing more comes: the channels are closed
@@ -187,6 +188,7 @@ func (c *Conn) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
+	c.quicken()
 	ch, reqs, err := c.open(ctx, kind, payload, addr, nil)
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ func (c *Conn) Exec(ctx context.Context, command string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.quickened.Do(func() {})
 	p := &Process{
 		Stdin: stdin{ch}, conn: c, ch: ch, out: c.newStream(ch, bulkSize), err: c.newStream(ch.Stderr(), chunkSize),
 		closed: make(chan struct{}), ended: make(chan struct{}),

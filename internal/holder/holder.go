@@ -33,6 +33,7 @@ type holder struct {
 	log     *log.Logger
 	memory  *memory
 	redials sshx.Redials
+	crowd   crowd
 	line    *line
 	asks    *attached
 	pages   *pages
@@ -171,7 +172,7 @@ func (h *holder) lastWords(ctx context.Context) {
 // dial makes one connection to the target, through the holder of the gateway
 // before it if there is one.
 // Again: it replaces one that was lost.
-func (h *holder) dial(ctx context.Context, again bool) (*sshx.Conn, error) {
+func (h *holder) dial(ctx context.Context, again bool) (conn *sshx.Conn, _ error) {
 	t := h.spec.Target
 	start := time.Now()
 	h.mu.Lock()
@@ -190,24 +191,23 @@ func (h *holder) dial(ctx context.Context, again bool) (*sshx.Conn, error) {
 		return h.toNode(ctx, conn, opts, again)
 	}
 	if t.Via != nil {
-		hop, err := h.throughGateway(ctx, again)
-		h.mu.Lock()
-		h.viaErr = err
-		h.mu.Unlock()
+		end, err := h.byGateway(ctx, again, &opts)
 		if err != nil {
 			return nil, err
 		}
-		defer hop.Close()
-		opts.Dial, opts.DialCommand = hop.Dial, hop.command(t.Address())
+		defer func() { end(conn != nil) }()
 		start = time.Now()
 	}
-	if l, _ := h.linked.now(); again && l != nil {
-		opts.Again, opts.RTT = &h.redials, l.Status().RTT
+	if again {
+		opts.Again = &h.redials
+		if l, _ := h.linked.now(); l != nil {
+			opts.RTT = l.Status().RTT
+		}
 	}
 	if quiet := again && !h.line.person(); !quiet { // else several are under way
 		h.tell(Event{Kind: "start", Hop: t.Name, Text: "signing in"})
 	}
-	conn, err := sshx.Connect(ctx, t, opts)
+	first, err := sshx.Connect(ctx, t, opts)
 	if err != nil {
 		h.log.Printf("sign in: %v", err)
 		return nil, err
@@ -215,8 +215,8 @@ func (h *holder) dial(ctx context.Context, again bool) (*sshx.Conn, error) {
 	h.mu.Lock()
 	byChild := h.childAsks > asked
 	h.mu.Unlock()
-	h.signedIn(conn, start, byChild)
-	return h.toNode(ctx, conn, opts, again)
+	h.signedIn(first, start, byChild)
+	return h.toNode(ctx, first, opts, again)
 }
 
 func (h *holder) tell(e Event) {

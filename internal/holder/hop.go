@@ -7,8 +7,10 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"nbremote/internal/remote"
+	"nbremote/sshx"
 )
 
 // hop is our use of the gateway's holder while we dial: its steps and
@@ -55,6 +57,34 @@ func (h *holder) throughGateway(ctx context.Context, fresh bool) (*hop, error) {
 			h.tell(e)
 		}
 	}
+}
+
+// byGateway sets the way to the target in opts, once the line of the gateway is
+// up and it is the turn of this dial. end is told whether that succeeded.
+func (h *holder) byGateway(ctx context.Context, again bool, opts *sshx.Options) (end func(bool), err error) {
+	mine, leave := h.crowd.join()
+	up, err := h.throughGateway(ctx, again)
+	h.mu.Lock()
+	h.viaErr = err
+	h.mu.Unlock()
+	if err == nil {
+		if err = h.crowd.turn(ctx, mine); err != nil {
+			up.Close()
+		}
+	}
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	opts.Dial, opts.DialCommand = up.Dial, up.command(h.spec.Target.Address())
+	return func(succeeded bool) {
+		up.Close()
+		if succeeded { // the others would be too many
+			time.AfterFunc(dialAge, leave)
+			return
+		}
+		leave()
+	}, nil
 }
 
 // Dial connects to addr as the gateway reaches it.
