@@ -30,6 +30,9 @@ type Options struct {
 	// Timeout bounds what needs no person, in all; 0 is 15 s. While a person
 	// is asked the clock stops.
 	Timeout time.Duration
+	// Answer bounds the part of it until there is a byte stream to the server; 0:
+	// as long as all of it.
+	Answer time.Duration
 	// LastKey is the fingerprint of the key to offer first.
 	LastKey string
 	// PinnedHostKey is the fingerprint of a host key accepted before, where no
@@ -175,14 +178,33 @@ func (a *attempt) run(hosts *hostKeys) (*Conn, error) {
 	return newConn(a.target.Name, a.opts.timeout(), a.conn, signed, sc, chans, reqs, false), nil
 }
 
+// silentError: there was no byte stream in that time.
+type silentError struct{ after time.Duration }
+
+func (e *silentError) Error() string { return "no answer in " + seconds(e.after) }
+
 func (a *attempt) dial() (net.Conn, error) {
+	if a.opts.Answer <= 0 {
+		return a.dialUntil(a.ctx)
+	}
+	silent := &silentError{a.opts.Answer}
+	ctx, cancel := context.WithTimeoutCause(a.ctx, silent.after, silent)
+	defer cancel()
+	conn, err := a.dialUntil(ctx)
+	if err != nil && context.Cause(ctx) == silent {
+		err = silent
+	}
+	return conn, err
+}
+
+func (a *attempt) dialUntil(ctx context.Context) (net.Conn, error) {
 	if a.opts.Dial != nil {
-		return dialInTime(a.ctx, a.opts.Dial, a.target.Address())
+		return dialInTime(ctx, a.opts.Dial, a.target.Address())
 	}
 	if a.opts.Again != nil {
-		return a.opts.Again.again(a.ctx, a.target, a.opts.RTT)
+		return a.opts.Again.again(ctx, a.target, a.opts.RTT)
 	}
-	return Reach(a.ctx, a.target)
+	return Reach(ctx, a.target)
 }
 
 // dialInTime ends with ctx, even if the dialer does not.

@@ -41,6 +41,11 @@ func (a *attempt) explain(err error) error {
 		}
 		return e
 	}
+	var silent *silentError
+	if errors.As(err, &silent) {
+		e.After, e.Err = silent.after, nil
+		return e
+	}
 	var dns *net.DNSError
 	if e.Phase == PhaseDial && errors.As(err, &dns) && dns.IsNotFound && a.target.Via == nil {
 		return a.notFound()

@@ -60,16 +60,19 @@ func TestN1_SilentServer(t *testing.T) {
 	}
 }
 
-// TestN1_NoRoute dials an address that swallows: a listener whose queue is full.
+// TestN1_DialHangs dials an address that swallows: a listener whose queue is full.
 func TestN1_DialHangs(t *testing.T) {
 	noLeak(t)
 	target := targetAt(t, silent(t).Addr())
 	never := func(ctx context.Context, _, _ string) (net.Conn, error) { select {} }
 	late := func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
 	for _, dial := range []func(context.Context, string, string) (net.Conn, error){never, late} {
-		_, err := Connect(t.Context(), target, Options{Timeout: 100 * time.Millisecond, Dial: dial})
-		if want := "connect to gpu1: " + target.Address() + " gave no answer in 100 ms"; err == nil || err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
+		for _, opts := range []Options{{Timeout: 100 * time.Millisecond}, {Answer: 100 * time.Millisecond}} {
+			opts.Dial = dial
+			_, err := Connect(t.Context(), target, opts)
+			if want := "connect to gpu1: " + target.Address() + " gave no answer in 100 ms"; err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
 		}
 	}
 }

@@ -193,9 +193,12 @@ func TestBench_LinkSpeed(t *testing.T) {
 	}
 }
 
-// TestBench_LinkEcho: 4 KiB there and back.
+// TestBench_LinkEcho: 4 KiB there and back, in packets as large as those of a
+// loopback: there ssh -N -L waits 40 ms for an acknowledgement now and then.
 func TestBench_LinkEcho(t *testing.T) {
 	l := benchLab(t, lab.Chain{})
+	l.Laptop.MTU(65535)
+	l.Hosts[0].MTU(65535)
 	addr := serveRaw(t, l.Hosts[0])
 	ours := fmt.Sprintf("127.0.0.1:%d", heldPage(t, l, addr).Port)
 	bare := sshForward(t, l, 7001, addr)

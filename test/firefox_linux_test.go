@@ -10,8 +10,8 @@ import (
 	"nbremote/test/lab"
 )
 
-// What Chromium shows of a cut, Firefox shows too: nothing. The twin is the same
-// cell through `ssh -L` in a restart loop.
+// What Chromium shows of a cut, Firefox shows too: nothing, also of a cell that
+// ends in it. The twin is the same cell through `ssh -L` in a restart loop.
 func TestN3_FirefoxOverACut(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{})
@@ -19,33 +19,41 @@ func TestN3_FirefoxOverACut(t *testing.T) {
 	sock := strings.TrimSpace(l.Host("gpu1").ShAs(lab.Me, "ls /dev/shm/nbr.*/s*/s"))
 	twinPort := plain(t, l, "gpu1", sock)
 	f := l.Firefox(4 * time.Minute)
-	const lines = 320
+	const lines, ends = 400, 160
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	twin := newPage(t, l, twinPort, o.Token)
 	ours := inFirefox(t, l, f, "ours", o.Port, o.Token, printing(lines))
 	twin.run(ctx, counting(lines, 0, 100*time.Millisecond))
+	ending := inFirefox(t, l, f, "ending", o.Port, o.Token, printing(ends))
 	lab.Wait(t, 20*time.Second, "both to print", func() bool {
 		a, _ := ours.lines(lines)
 		b, _, _ := twin.got(lines)
-		return a < lines-10 && b < lines-10
+		c, _ := ending.lines(ends)
+		return a < lines-10 && b < lines-10 && c < ends-5
 	})
 	l.Laptop.Cut()
 	time.Sleep(20 * time.Second) // how long the cut lasts is what is tested
 	before, _ := ours.lines(lines)
+	if lost, _ := ending.lines(ends); lost == 0 || ending.idle() {
+		t.Errorf("the cell that ends in the cut: %d lines missing, ended %v, before the mend", lost, ending.idle())
+	}
 	l.Laptop.Mend()
 	mended := time.Now()
 	lab.Wait(t, 20*time.Second, "lines to come again", func() bool { now, _ := ours.lines(lines); return now < before })
 	back := time.Since(mended)
-	lost, wrong, idle := ours.finished(lines, 60*time.Second)
-	t.Logf("nbremote: %d of %d lost, %d wrong, finished %v, dialogs %q, lines back %v after the mend", lost, lines, wrong, idle, ours.dialogs(), back.Round(10*time.Millisecond))
-	if lost != 0 || wrong != 0 || !idle || len(ours.dialogs()) != 0 || !ours.sameDocument() {
-		t.Error("that is not all")
+	t.Logf("lines back %v after the mend", back.Round(10*time.Millisecond))
+	for p, n := range map[*foxTab]int{ours: lines, ending: ends} {
+		lost, wrong, idle := p.finished(n, 60*time.Second)
+		t.Logf("%s: %d of %d lost, %d wrong, finished %v, dialogs %q", p.name, lost, n, wrong, idle, p.dialogs())
+		if lost != 0 || wrong != 0 || !idle || len(p.dialogs()) != 0 || !p.sameDocument() {
+			t.Error("that is not all")
+		}
 	}
 	if back > 5*time.Second {
 		t.Errorf("lines were back %v after the mend", back)
 	}
-	lost, _, idle = twin.finished(lines, 5*time.Second)
+	lost, _, idle := twin.finished(lines, 5*time.Second)
 	t.Logf("twin: %d lost, finished %v", lost, idle)
 	if lost == 0 {
 		t.Error("the twin lost nothing: the cut was none")

@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	askTime   = 4 * time.Second // for one machine to be signed in to and to answer
-	hostTime  = 5 * askTime     // for a host with all that is before it
-	partTime  = 2 * time.Second // for the connections to end; they end with us
-	asksAtOne = 128             // hosts that are asked at a time
-	readsAtOn = 8               // names that ssh is asked about at a time
+	askTime   = 4 * time.Second         // for one machine to be signed in to and to answer
+	knockTime = 2500 * time.Millisecond // of it, for it to be there at all
+	hostTime  = 5 * askTime             // for a host with all that is before it
+	partTime  = 2 * time.Second         // for the connections to end; they end with us
+	asksAtOne = 128                     // hosts that are asked at a time
+	readsAtOn = 8                       // names that ssh is asked about at a time
 )
 
 // States of what is not open here, in ls --all.
@@ -228,7 +229,7 @@ func (r *rollCall) visit(t *sshx.Target) (*reached, error) {
 			return &reached{Runner: direct, dial: direct.Dial, close: func() {}}, nil
 		}
 	}
-	opts := sshx.Options{Timeout: askTime, LastKey: holder.LastKey(r.place, t.Key())}
+	opts := sshx.Options{Timeout: askTime, Answer: knockTime, LastKey: holder.LastKey(r.place, t.Key())}
 	conn := sshx.Attach(r.ctx, t, opts)
 	if conn == nil {
 		if holder.NeededPerson(r.place, t.Key()) {

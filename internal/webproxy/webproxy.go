@@ -94,7 +94,7 @@ func (p *Proxy) prepare() {
 		p.reverse = &httputil.ReverseProxy{
 			Rewrite:        p.rewrite,
 			Transport:      roundTripper{p},
-			FlushInterval:  -1,
+			FlushInterval:  flushWithin,
 			ModifyResponse: p.answered,
 			BufferPool:     buffers{},
 			ErrorLog:       log.New(io.Discard, "", 0),
@@ -102,6 +102,11 @@ func (p *Proxy) prepare() {
 		}
 	})
 }
+
+// flushWithin is how long a part of an answer whose length is known may wait for
+// more, so that a small one is one write. Of other lengths each part goes at
+// once.
+const flushWithin = 10 * time.Millisecond
 
 // ServeHTTP passes a request of the page on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.serve(w, r, p.Port) }

@@ -143,6 +143,16 @@ func (m *Machine) Spoil(loss, bits int) {
 	w.SetRate(bits)
 }
 
+// MTU sets how much one packet of the machine's first card may hold, on both of
+// its ends. With that of a loopback, 65536 less one, small messages are all in
+// one packet that is not full.
+func (m *Machine) MTU(bytes int) {
+	m.t.Helper()
+	l := &m.links[0]
+	m.ip("link set %s mtu %d", l.card, bytes)
+	l.net.ip("link set %s mtu %d", l.port, bytes)
+}
+
 // Stall lets nothing pass the machine's first card for d: it comes after that.
 func (m *Machine) Stall(d time.Duration) {
 	m.t.Helper()
