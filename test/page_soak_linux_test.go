@@ -75,7 +75,7 @@ func (c longCut) run(t *testing.T) {
 	usable := time.Since(mended)
 	lab.Wait(t, 30*time.Second, "lines to come again", func() bool { now, _ := ours.lines(n); return now < before })
 	t.Logf("a request was answered %v after the mend, lines were back after %v", usable.Round(10*time.Millisecond), time.Since(mended).Round(10*time.Millisecond))
-	if usable > 10*time.Second { // a sign-in through two machines, beside what else is measured
+	if usable > 5*time.Second { // beside what else is measured; it is about 1 s
 		t.Errorf("usable %v after the mend", usable)
 	}
 	if c.then != nil {
