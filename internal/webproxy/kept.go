@@ -36,6 +36,7 @@ type kept struct {
 	away    time.Time
 	timer   *time.Timer
 	over    bool // nothing is kept any more
+	bade    bool // because the page has said that it ends, with end
 	end     websocket.CloseError
 	dropped Drop
 	pending map[string]Drop // to be said, by reason
@@ -125,9 +126,9 @@ func (k *kept) speak(conn *websocket.Conn) {
 		k.out.acknowledge(conn, seq)
 	}
 	k.mu.Lock()
-	over, end := k.over, k.end
+	bade, end := k.bade, k.end
 	k.mu.Unlock()
-	if over {
+	if bade { // else Jupyter goes on keeping for it
 		conn.Close(end.Code, end.Reason)
 	}
 }
@@ -218,7 +219,7 @@ func (k *kept) bye(p *pageSocket, end websocket.CloseError) {
 		k.mu.Unlock()
 		return
 	}
-	k.page, k.over, k.end = nil, true, end
+	k.page, k.over, k.bade, k.end = nil, true, true, end
 	k.mu.Unlock()
 	k.in.close()
 	k.out.setEnded(true) // then speak says it to the far server
