@@ -16,7 +16,7 @@ var relayFiles embed.FS
 
 // relayParts are the files of the relay's program, in the order in which they
 // are one.
-var relayParts = []string{"wire", "descriptors", "spool", "stream", "link", "dialing", "process", "carrier", "relay"}
+var relayParts = []string{"wire", "descriptors", "spool", "stream", "link", "dialing", "listening", "process", "carrier", "relay"}
 
 var relayText = func() string {
 	var all []string

@@ -22,6 +22,21 @@ func Always(o *opening) { o.flags |= flagAlways }
 // byte is sent there. It is asked of /proc, so of Linux only.
 func Own(o *opening) { o.flags |= flagOwn }
 
+// Beyond refuses, with ResetNotAllowed, a TCP address that is the host's own
+// (loopback, link-local), also where a name leads to it there. What lies in one
+// of the ranges, "127.0.0.1/32", is allowed all the same.
+func Beyond(ranges ...string) Option {
+	return func(o *opening) {
+		if o.kind != streamTCP {
+			return
+		}
+		o.kind = streamBeyond
+		for _, r := range ranges {
+			o.fields = append(o.fields, field{tagRange, r})
+		}
+	}
+}
+
 // Dial opens a stream: kind is tcp with HOST:PORT, unix with a path, or exec
 // with a line for the host's sh, whose stderr is dropped. While the line is
 // down it waits until ctx ends, which is then a *DownError. The *Stream it

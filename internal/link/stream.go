@@ -14,13 +14,14 @@ type ResetCode uint64
 
 // The first are on the wire, see PROTOCOL.md.
 const (
-	ResetClosed    ResetCode = iota // by its user
-	ResetAborted                    // likewise, at once
-	ResetFar                        // by the far socket
-	ResetRefused                    // it could not be opened
-	ResetSpoolFull                  // what came after is lost
-	ResetLimit                      // too many streams
-	ResetGone      ResetCode = 100  // the relay has ended, or the link
+	ResetClosed     ResetCode = iota // by its user
+	ResetAborted                     // likewise, at once
+	ResetFar                         // by the far socket
+	ResetRefused                     // it could not be opened
+	ResetSpoolFull                   // what came after is lost
+	ResetLimit                       // too many streams
+	ResetNotAllowed                  // the address is the host's own
+	ResetGone       ResetCode = 100  // the relay has ended, or the link
 )
 
 // ResetError says why a stream ended before its end.

@@ -66,18 +66,24 @@ const (
 	streamTCP  = 1
 	streamUnix = 2
 	streamExec = 3
+	// streamBeyond is streamTCP to other machines alone.
+	streamBeyond = 4
+	streamListen = 5
+	streamAccept = 6
 
 	flagAlways = 1
 	flagPty    = 2
 	flagOwn    = 4
 
-	tagHost = 1
-	tagPort = 2
-	tagPath = 3
-	tagArg  = 4
-	tagEnv  = 5
-	tagDir  = 6
-	tagSize = 7
+	tagHost   = 1
+	tagPort   = 2
+	tagPath   = 3
+	tagArg    = 4
+	tagEnv    = 5
+	tagDir    = 6
+	tagSize   = 7
+	tagRange  = 8
+	tagNumber = 9
 )
 
 const byeReplaced = 1

@@ -2,17 +2,21 @@
 
 
 class Dialing:
-    """A connection on its way: names first, then address by address."""
+    """A connection on its way: names first, then address by address. What may
+    be reached is decided by the addresses that are then tried."""
 
     def __init__(self, stream, kind, flags, fields):
         self.stream, self.relay, self.own = stream, stream.link.relay, flags & OWN
         self.until = time.monotonic() + self.relay.connect_time
-        self.again = self.end = None
+        self.again = self.end = self.ranges = None
         if kind == UNIX:
             self.places = [(socket.AF_UNIX, one(fields, T_PATH))]
         else:
             host, port = one(fields, T_HOST).decode("ascii", "replace"), int(one(fields, T_PORT))
             self.places = numeric(host, port)
+            if kind == BEYOND:
+                self.ranges = ranges(fields.get(T_RANGE, []))
+                self.places = self.beyond(self.places)
         if self.places:
             self.next()
         else:
@@ -20,11 +24,20 @@ class Dialing:
         self.relay.dialing.add(self)  # last: one that has failed already is nobody's
 
     def resolved(self, places, error):
-        self.places = places
-        if places:
-            self.attempt(None)
-        else:
-            self.stream.link.failed(self.stream, OSError(errno.EHOSTUNREACH, error))
+        try:
+            self.places = self.beyond(places)
+            self.next(OSError(errno.EHOSTUNREACH, error))
+        except OSError as e:
+            self.stream.link.failed(self.stream, e)
+
+    def beyond(self, places):
+        """Of these what the stream may reach: all, or not this machine itself."""
+        if self.ranges is None:
+            return places
+        kept = [p for p in places if not own(p) or within(p, self.ranges)]
+        if places and not kept:
+            raise NotAllowed(errno.EACCES, "it is this machine's own, and not allowed")
+        return kept
 
     def attempt(self, error):
         try:
@@ -97,6 +110,39 @@ class Dialing:
         if self.end is not None:
             self.relay.close(self.end)
             self.end = None
+
+
+class NotAllowed(OSError):
+    pass
+
+
+def own(place):
+    """Loopback, link-local, and what leads to them: 0.0.0.0, ::, mapped addresses."""
+    family, (host, *_) = place
+    b = socket.inet_pton(family, host.partition("%")[0])
+    if len(b) == 16 and b[:12] in (bytes(12), bytes(10) + b"\xff\xff"):
+        b = b[12:]
+    if len(b) == 4:
+        return b[0] in (0, 127) or b[:2] == b"\xa9\xfe"
+    return b[0] == 0xFE and b[1] & 0xC0 == 0x80
+
+
+def ranges(values):
+    if not values:
+        return []
+    import ipaddress
+
+    return [ipaddress.ip_network(v.decode("ascii", "replace"), strict=False) for v in values]
+
+
+def within(place, nets):
+    if not nets:
+        return False
+    import ipaddress
+
+    address = ipaddress.ip_address(place[1][0].partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in net for net in nets)
 
 
 def one(fields, tag):

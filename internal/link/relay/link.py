@@ -8,6 +8,7 @@ class Link:
         self.relay, self.laptop, self.lid = relay, laptop, lid
         self.epoch, self.carrier = 0, None
         self.streams, self.highest = {}, 0
+        self.arrivals, self.arrived = {}, 0  # connections that wait to be taken, by number
         self.ready, self.blocked = collections.deque(), set()
         self.log, self.log_bytes, self.base, self.end = collections.deque(), 0, 0, 0
         self.unsent, self.unsent_bytes, self.taken = collections.deque(), 0, 0
@@ -211,8 +212,14 @@ class Link:
             if kind == EXEC:
                 Child(self, stream, flags, fields)
                 self.opened(stream)
-            elif kind in (TCP, UNIX):
+            elif kind in (TCP, UNIX, BEYOND):
                 stream.dialing = Dialing(stream, kind, flags, fields)
+            elif kind == LISTEN:
+                Listening(stream, fields)
+                self.opened(stream)
+            elif kind == ACCEPT:
+                accept(stream, fields)
+                self.opened(stream)
             else:
                 raise OSError(errno.EPROTONOSUPPORT, "streams of kind %d are not known here" % kind)
         except (OSError, ValueError) as e:
@@ -224,7 +231,8 @@ class Link:
 
     def failed(self, stream, e):
         stream.close()
-        self.refuse(stream.sid, REFUSED, getattr(e, "strerror", None) or str(e))
+        code = NOT_ALLOWED if isinstance(e, NotAllowed) else REFUSED
+        self.refuse(stream.sid, code, getattr(e, "strerror", None) or str(e))
 
     def refuse(self, sid, code, text):
         self.push(frame(RESET, sid, code, text.encode("utf-8", "replace")[:1024]), b"")

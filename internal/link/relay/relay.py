@@ -12,7 +12,7 @@ class Relay:
         self.sockets, self.children, self.links = {}, {}, {}
         self.replaced = collections.OrderedDict()
         self.greeting, self.dialing, self.lingering = set(), set(), {}
-        self.windows, self.resolving, self.answers = 0, 0, collections.deque()
+        self.windows, self.resolving, self.names, self.answers = 0, 0, collections.deque(), collections.deque()
         self.used = time.monotonic()
         self.environ = clean(os.environb)
         self.umask = os.umask(0o077)
@@ -117,12 +117,19 @@ class Relay:
     # -- names: the one thing that cannot be asked without waiting
 
     def resolve(self, dialing, host, port):
-        if self.resolving >= 16:
-            raise OSError(errno.EAGAIN, "too many names are being looked up")
+        self.names.append((dialing, host, port))
+        self.next_names()
+
+    def next_names(self):
         import threading
 
-        self.resolving += 1
-        threading.Thread(target=self.look_up, args=(dialing, host, port), daemon=True).start()
+        while self.names and self.resolving < 16:
+            asked = self.names.popleft()
+            self.resolving += 1
+            try:
+                threading.Thread(target=self.look_up, args=asked, daemon=True).start()
+            except RuntimeError as e:  # no more threads
+                self.answer(asked[0], [], str(e))
 
     def look_up(self, dialing, host, port):
         places, error = [], "no address of " + host
@@ -131,6 +138,9 @@ class Relay:
             places = [(f[0], f[4]) for f in found][:8]
         except (OSError, UnicodeError) as e:
             error = getattr(e, "strerror", None) or str(e)
+        self.answer(dialing, places, error)
+
+    def answer(self, dialing, places, error):
         self.answers.append((dialing, places, error))
         os.write(self.wake, b"n")
 
@@ -217,6 +227,7 @@ class Relay:
         while self.answers:
             dialing, places, error = self.answers.popleft()
             self.resolving -= 1
+            self.next_names()
             if dialing.stream.dialing is dialing:
                 self.guard(dialing, lambda _: dialing.resolved(places, error), None)
 

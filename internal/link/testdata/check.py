@@ -184,7 +184,7 @@ def some(rng, link):
     if kind == relay.OPEN:
         stream = link.highest + (1 if link.highest else 2)
         stream += stream % 2
-        payload = rng.choice((b"\2\0\0\0\3\0\1/", b"\1\1\0\0\1\0\x09127.0.0.1\2\0\2" + b"80", b"\3\2\0\0\4\0\1x", b"\7\0\0\0"))
+        payload = rng.choice((b"\2\0\0\0\3\0\1/", b"\1\1\0\0\1\0\x09127.0.0.1\2\0\2" + b"80", b"\3\2\0\0\4\0\1x", b"\4\0\0\0\1\0\x0810.0.0.1\2\0\00280\x08\0\x0a10.0.0.0/8", b"\6\0\0\0\x09\0\x011", b"\7\0\0\0"))
     elif kind == relay.DATA:
         payload = b"x" * rng.choice((1, 100, 65536))
         if s and rng.random() < 0.98:
