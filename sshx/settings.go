@@ -61,6 +61,10 @@ func parseSettings(out []byte, n name) (*Target, []string, error) {
 			t.AddKeysToAgent = unlessNo(value)
 		case "controlpath":
 			t.ControlPath = unlessNone(value)
+		case "localforward":
+			t.LocalForwards = append(t.LocalForwards, value)
+		case "remoteforward":
+			t.RemoteForwards = append(t.RemoteForwards, value)
 		case "preferredauthentications":
 			t.PreferredAuths = strings.Split(value, ",")
 		}

@@ -41,6 +41,9 @@ type Target struct {
 	UseKeychain           bool     `json:"use_keychain,omitempty"`      // macOS
 	AddKeysToAgent        string   `json:"add_keys_to_agent,omitempty"` // as ssh -G says it; "" is no
 	ControlPath           string   `json:"control_path,omitempty"`      // of a master that the user may have running
+	// What ssh would forward, as ssh -G writes it; nothing here does.
+	LocalForwards  []string `json:"local_forwards,omitempty"`
+	RemoteForwards []string `json:"remote_forwards,omitempty"`
 	// Engine is auto, native or openssh; "" is auto.
 	Engine string `json:"engine,omitempty"`
 	// SSHName is the name that ssh was asked about, and SSH the program; "" is

@@ -21,7 +21,7 @@ const root = ".."
 var mayImport = map[string][]string{
 	".": {"internal/cli"},
 	"internal/cli": {
-		"internal/config", "internal/holder", "internal/ide", "internal/remote", "internal/session", "internal/sshd",
+		"internal/config", "internal/holder", "internal/ide", "internal/remote", "internal/session", "internal/socks", "internal/sshd",
 		"internal/ui", "internal/webproxy", "jupyter", "kernel", "sshx",
 	},
 	"internal/holder": {

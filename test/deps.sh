@@ -6,7 +6,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=${NBREMOTE_TEST_TOP:-/opt/nbremote-test} # elsewhere only to try this script
 stamp=$top/stamp
-packages='openssh-server tmux chromium firefox-esr iproute2 procps ncurses-bin python3-venv fonts-dejavu-core
+packages='openssh-server tmux chromium firefox-esr curl iproute2 procps ncurses-bin python3-venv fonts-dejavu-core
 	zsh fish tcsh mksh yash ksh93u+m softhsm2 krb5-kdc krb5-admin-server krb5-user dropbear-bin'
 old='2.7 1.23' # Jupyter servers of other years; the second has notebook 6 too
 
@@ -19,7 +19,7 @@ present() {
 	for version in $old; do
 		[ -x $top/jupyter-$version/bin/jupyter-server ] || return 1
 	done
-	for program in /usr/sbin/sshd tmux chromium firefox-esr ip ps infocmp node zsh fish tcsh mksh yash ksh busybox softhsm2-util /usr/sbin/krb5kdc /usr/sbin/kadmin.local kinit /usr/sbin/dropbear; do
+	for program in /usr/sbin/sshd tmux chromium firefox-esr curl ip ps infocmp node zsh fish tcsh mksh yash ksh busybox softhsm2-util /usr/sbin/krb5kdc /usr/sbin/kadmin.local kinit /usr/sbin/dropbear; do
 		command -v $program >/dev/null || return 1
 	done
 }

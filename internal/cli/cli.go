@@ -33,6 +33,9 @@ type commands struct {
 	Shell  shellCmd  `cmd:"" help:"A login shell on the host that survives cut lines."`
 	Attach attachCmd `cmd:"" help:"Show the terminal of Jupyter."`
 
+	Proxy   proxyCmd   `cmd:"" help:"SOCKS into a host's network; a browser window that uses it."`
+	Forward forwardCmd `cmd:"" help:"Ports here that lead to ports there."`
+
 	Stdio stdioCmd `cmd:"" help:"Be the ProxyCommand of ssh: through our gateways, with no sign-in of its own there."`
 
 	Ide    ideCmd    `cmd:"" help:"Write launch configurations for an editor."`

@@ -30,6 +30,9 @@ func (c *closeCmd) Run(a *app) error {
 	if port, err := strconv.Atoi(c.Host); err == nil {
 		return a.closePort(port)
 	}
+	if s, t, ok := a.tunnelOf(c.Host); ok {
+		return a.closeTunnel(s, t)
+	}
 	w, err := a.where(c.Host)
 	if err != nil {
 		return err
@@ -47,11 +50,16 @@ func (c *closeCmd) Run(a *app) error {
 // closePort closes one local port, and with the last one the line.
 func (a *app) closePort(port int) error {
 	for _, s := range a.open() {
+		for _, t := range s.Tunnels {
+			if t.Port == port {
+				return a.closeTunnel(s, t)
+			}
+		}
 		for _, p := range s.Pages {
 			if p.Port != port && !slices.Contains(p.Also, port) {
 				continue
 			}
-			if len(s.Pages) == 1 {
+			if len(s.Pages)+len(s.Tunnels) == 1 {
 				return a.closeHolder(s)
 			}
 			if err := holder.ByKey(a.place, s.Key).RemovePage(a.ctx, p.Session); err != nil {
@@ -63,6 +71,30 @@ func (a *app) closePort(port int) error {
 		}
 	}
 	return notFound(fmt.Sprintf("close %d: no port of nbremote", port), "nbremote ls")
+}
+
+// tunnelOf is the open tunnel with that name in [proxies], or that socket.
+func (a *app) tunnelOf(name string) (holder.Status, holder.Tunnel, bool) {
+	for _, s := range a.open() {
+		for _, t := range s.Tunnels {
+			if name != "" && (t.Name == name || t.Sock == name) {
+				return s, t, true
+			}
+		}
+	}
+	return holder.Status{}, holder.Tunnel{}, false
+}
+
+// closeTunnel closes a proxy or a forward, and with the last port the line.
+func (a *app) closeTunnel(s holder.Status, t holder.Tunnel) error {
+	if len(s.Pages)+len(s.Tunnels) == 1 && s.Behind == 0 {
+		return a.closeHolder(s)
+	}
+	if err := holder.ByKey(a.place, s.Key).RemoveTunnel(a.ctx, t); err != nil {
+		return fmt.Errorf("close %s: %w", t.Local(), err)
+	}
+	a.ui.Done(s.Name, t.Kind+" "+t.Local()+" closed. Back: "+t.Again)
+	return nil
 }
 
 // openHolder is the holder that w means, among those that run.
@@ -102,6 +134,8 @@ func (a *app) closeHolder(s holder.Status) error {
 	back := "nbremote open " + s.Name
 	if len(s.Pages) == 1 {
 		back = againOf(s, s.Pages[0])
+	} else if len(s.Pages) == 0 && len(s.Tunnels) > 0 {
+		back = s.Tunnels[0].Again
 	}
 	a.ui.Done(s.Name, what+". Back: "+back)
 	a.sayTabs(s.Pages)

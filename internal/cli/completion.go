@@ -37,6 +37,7 @@ func (c *completionCmd) Run(kctx *kong.Context) error {
 func predictors() []kongcompletion.Option {
 	return []kongcompletion.Option{
 		kongcompletion.WithPredictor("host", complete.PredictFunc(func(complete.Args) []string { return knownHosts() })),
+		kongcompletion.WithPredictor("proxy", complete.PredictFunc(func(complete.Args) []string { return append(knownProxies(), knownHosts()...) })),
 	}
 }
 
@@ -56,6 +57,15 @@ func knownHosts() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+func knownProxies() (names []string) {
+	if c, err := config.Load(); err == nil {
+		for name := range c.Proxies {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func sshConfigPath() string {

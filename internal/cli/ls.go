@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"nbremote/internal/holder"
@@ -35,17 +36,20 @@ type listed struct {
 	Age      float64   `json:"age_seconds,omitempty"` // of the report
 	Reason   string    `json:"reason,omitempty"`
 	Try      string    `json:"try,omitempty"` // of what is not open here
+	// Kind is session, proxy, forward or remote.
+	Kind  string `json:"kind"`
+	Local string `json:"local,omitempty"` // of the others: the end here, "… there" of remote
 }
 
 // Run prints the table.
 func (c *lsCmd) Run(a *app) error {
 	rows, open := []listed{}, a.open()
 	for _, s := range open {
-		if len(s.Pages) == 0 && s.Behind == 0 {
-			continue
-		}
 		for _, p := range s.Pages {
 			rows = append(rows, row(s, p))
+		}
+		for _, t := range s.Tunnels {
+			rows = append(rows, tunnelRow(s, t))
 		}
 	}
 	if c.All {
@@ -82,10 +86,16 @@ func (r listed) state() string {
 
 // address is the local address, and what is not as usual with its port.
 func (r listed) address() string {
-	if r.Port == 0 {
+	if r.Local != "" && r.State != string(holder.NeedsSignIn) && r.State != string(holder.Stopped) {
+		return r.Local
+	}
+	if r.Port == 0 && r.Local == "" {
 		return r.Try
 	}
 	if r.State == string(holder.NeedsSignIn) || r.State == string(holder.Stopped) {
+		if r.Try != "" {
+			return r.Try
+		}
 		return "nbremote open " + shellWord(r.Host)
 	}
 	text := fmt.Sprintf("127.0.0.1:%d", r.Port)
@@ -99,7 +109,7 @@ func (r listed) address() string {
 }
 
 func row(s holder.Status, p holder.Page) listed {
-	r := listed{Host: s.Name, Session: p.Session, Since: s.Since, Port: p.Port, Moved: p.Moved, Also: p.Also, Tabs: p.Tabs, Reported: p.Reported, Reason: s.Reason}
+	r := listed{Kind: "session", Host: s.Name, Session: p.Session, Since: s.Since, Port: p.Port, Moved: p.Moved, Also: p.Also, Tabs: p.Tabs, Reported: p.Reported, Reason: s.Reason}
 	if !p.Reported.IsZero() {
 		r.Age = time.Since(p.Reported).Seconds()
 	}
@@ -127,6 +137,32 @@ func row(s holder.Status, p holder.Page) listed {
 		r.State = "idle"
 	}
 	return r
+}
+
+// tunnelRow is that of a proxy or a forward.
+func tunnelRow(s holder.Status, t holder.Tunnel) listed {
+	r := listed{Kind: t.Kind, Host: s.Name, State: t.Kind, Since: s.Since, Port: t.Port, Local: t.Local(), Reason: s.Reason, Try: t.Again}
+	r.What = tunnelWhat(t)
+	if t.Kind == holder.Remote {
+		r.Local += " there"
+	}
+	if s.State != holder.Up {
+		r.State, r.What = string(s.State), t.Kind+" "+r.What
+	}
+	return r
+}
+
+// tunnelWhat is where a tunnel leads.
+func tunnelWhat(t holder.Tunnel) string {
+	switch {
+	case t.Kind == holder.Forward:
+		return t.Addr
+	case t.Kind == holder.Remote:
+		return t.Addr + " here"
+	case len(t.Domains) > 0:
+		return strings.Join(t.Domains, ", ")
+	}
+	return "its network"
 }
 
 // serverOf is the Jupyter that a page leads to; nil: none that is known.

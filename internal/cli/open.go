@@ -115,6 +115,7 @@ func (c *openCmd) run(a *app, w where) error {
 	if err != nil {
 		return err
 	}
+	a.keepForwards(line, w)
 	if err := c.offerProject(a, line, w, host, server); err != nil {
 		return err
 	}

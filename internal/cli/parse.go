@@ -99,6 +99,9 @@ Kernels
   kernel add [ENV]          make an environment a kernel, proven; no ENV: choose
   kernel list               kernels, running ones, environments not yet added
   kernel restart|interrupt|stop|remove NAME
+Network
+  forward HOST PORT…        a port there, here (-R: a port here, there)
+  proxy HOST                SOCKS into its network (--browser URL: a window)
 Set-up
   ide EDITOR                launch configurations for VS Code, Cursor, PyCharm
   stdio HOST                for ssh_config: ssh, git, VS Code through our gateways

@@ -46,6 +46,8 @@ type hostStatus struct {
 	Node    string       `json:"node,omitempty"` // its own name, where several machines have the host's
 	Pages   []pageStatus `json:"pages"`
 	Machine *measured    `json:"machine,omitempty"`
+	// Tunnels are proxies and forwards.
+	Tunnels []holder.Tunnel `json:"tunnels,omitempty"`
 
 	key        string
 	measurable bool   // a Jupyter runs on it
@@ -172,7 +174,7 @@ func (a *app) refresh(all []holder.Status, young time.Duration) {
 func newHostStatus(s holder.Status, hop *holder.Status) hostStatus {
 	out := hostStatus{
 		Host: s.Name, State: s.State, Since: s.Since, Reason: s.Reason, NextTry: s.NextTry, Via: s.Via, SignIn: s.SignIn,
-		Link: s.Link, Behind: s.Behind, Node: s.Node, Pages: []pageStatus{}, key: s.Key,
+		Link: s.Link, Behind: s.Behind, Node: s.Node, Pages: []pageStatus{}, Tunnels: s.Tunnels, key: s.Key,
 		measurable: len(pagesThere(s.Pages)) > 0,
 	}
 	if hop != nil {
@@ -283,6 +285,10 @@ func still(all []hostStatus) []hostStatus {
 		}
 		if s.Machine != nil {
 			s.left, s.Machine = machine(&s.Machine.Machine), nil
+		}
+		s.Tunnels = append([]holder.Tunnel{}, s.Tunnels...)
+		for i := range s.Tunnels {
+			s.Tunnels[i].Open = 0
 		}
 		s.Pages = append([]pageStatus{}, s.Pages...)
 		for i := range s.Pages {

@@ -25,12 +25,15 @@ func (s *hostStatus) rows(now time.Time) [][2]string {
 			rows = append(rows, [2]string{"", p.Limits})
 		}
 	}
+	for _, t := range s.Tunnels {
+		rows = append(rows, [2]string{t.Kind, tunnelText(t)})
+	}
 	if m := s.Machine; m != nil && machine(&m.Machine) != "" {
 		text := machine(&m.Machine)
 		if m.Old {
 			text += "   (" + at(m.At, now) + ")"
 		}
-		if len(s.Pages) == 1 && s.Pages[0].Limits == "" {
+		if len(s.Pages) == 1 && s.Pages[0].Limits == "" && len(s.Tunnels) == 0 {
 			rows[len(rows)-1][1] += "; " + text
 		} else {
 			rows = append(rows, [2]string{"host", text})
@@ -44,6 +47,21 @@ func (s *hostStatus) rows(now time.Time) [][2]string {
 		rows[i][0] += strings.Repeat(" ", width-len(rows[i][0])+2)
 	}
 	return rows
+}
+
+// tunnelText is where a proxy or a forward leads, and whether it is used.
+func tunnelText(t holder.Tunnel) string {
+	text := t.Local()
+	if t.Kind == holder.Remote {
+		text += " there"
+	}
+	if what := tunnelWhat(t); what != "" {
+		text += " to " + what
+	}
+	if t.Open > 0 {
+		text += fmt.Sprintf("; %d %s", t.Open, plural(t.Open, "connection"))
+	}
+	return text
 }
 
 // line says what the line does.

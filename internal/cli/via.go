@@ -232,7 +232,9 @@ func (c *openCmd) see(a *app, line *line, w where) (*jupyter.Server, error) {
 	server, err := jupyter.See(a.ctx, farDialer(line, address.Name(), proves), address)
 	if err != nil {
 		step.Fail("")
-		if class := classOf(err); class == "" || class == "other" {
+		if no, ok := asError[*jupyter.NotJupyterError](err); ok {
+			err = &notJupyter{NotJupyterError: no, try: w.browse()}
+		} else if class := classOf(err); class == "" || class == "other" {
 			err = &unreached{url: w.URL, host: w.Host, port: address.Name(), cause: err}
 		}
 		return nil, err
@@ -244,6 +246,26 @@ func (c *openCmd) see(a *app, line *line, w where) (*jupyter.Server, error) {
 	}
 	step.Done("Jupyter Server " + server.Version + " at " + server.URL)
 	return server, nil
+}
+
+// notJupyter is a page that is none of Jupyter's; it can be looked at all the same.
+type notJupyter struct {
+	*jupyter.NotJupyterError
+	try string
+}
+
+// Hint is what opens the page, and what was asked for.
+func (e *notJupyter) Hint() string {
+	return e.try + " opens the page; a Jupyter: " + e.NotJupyterError.Hint()
+}
+
+// browse is the command that opens the page of an address as it is.
+func (w where) browse() string {
+	text := "nbremote proxy " + shellWord(w.Host)
+	for _, gateway := range w.Via {
+		text += " --via " + shellWord(gateway)
+	}
+	return text + " --browser " + shellWord(w.URL)
 }
 
 // signInTo gives the server the token that was given, else the one that the

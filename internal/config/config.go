@@ -12,10 +12,11 @@ import (
 // Config is what config.toml says. The zero value is an empty file. What has
 // the tag key is a key of the file; the other tags are for docs/config.md.
 type Config struct {
-	DefaultHost string          `key:"default_host" type:"text" default:"none" range:"HOST, HOST/NAME or HOST:DIR, as commands take it" example:"default_host = \"gpu1\"" doc:"the host meant where none is named, none was used in this directory and not just one is open"`
-	NoNotices   bool            `key:"notify" type:"true or false" default:"true" range:"" example:"notify = false" doc:"desktop notices: the line has been down for 30 s with a page waiting, is back, needs a sign-in. From the next time a line is opened"`
-	Hosts       map[string]Host // [hosts.NAME]
-	Path        string          // of the file, also when there is none; "" = no home directory either
+	DefaultHost string           `key:"default_host" type:"text" default:"none" range:"HOST, HOST/NAME or HOST:DIR, as commands take it" example:"default_host = \"gpu1\"" doc:"the host meant where none is named, none was used in this directory and not just one is open"`
+	NoNotices   bool             `key:"notify" type:"true or false" default:"true" range:"" example:"notify = false" doc:"desktop notices: the line has been down for 30 s with a page waiting, is back, needs a sign-in. From the next time a line is opened"`
+	Hosts       map[string]Host  // [hosts.NAME]
+	Proxies     map[string]Proxy // [proxies.NAME]
+	Path        string           // of the file, also when there is none; "" = no home directory either
 
 	document *document // what Settings comes from; nil = no file
 }
@@ -28,7 +29,16 @@ type Host struct {
 	Env      string            `key:"env" type:"text" default:"the first Jupyter found" range:"the name of a conda or virtual environment, or its path" example:"env = \"ds\"" doc:"the Python environment that has Jupyter; --env of a command wins"`
 	Setenv   map[string]string `key:"setenv" type:"table of texts" default:"none" range:"names as a shell takes them" example:"setenv = { OMP_NUM_THREADS = \"8\" }" doc:"environment variables of a Jupyter that is started; --setenv of a command adds to them"`
 	Engine   string            `key:"engine" type:"text" default:"auto" range:"auto, native or openssh" example:"engine = \"openssh\"" doc:"who signs in, to this host or gateway: see signing-in.md"`
+	Forward  []string          `key:"forward" type:"list of texts" default:"none" range:"as the command forward takes them" example:"forward = [\"6006\", \"8889:my-host:80\"]" doc:"ports here that lead to ports there: opened with the host, see network.md"`
 	Hardened bool              `key:"hardened" type:"true or false" default:"false" range:"" example:"hardened = true" doc:"kernels on sockets, not on ports that others of the host can connect to; some kernels know ports alone: see security.md"`
+}
+
+// Proxy is one [proxies.NAME]. Empty fields were not given.
+type Proxy struct {
+	Via     []string `key:"via" type:"list of texts" default:"must be given" range:"HOST each, the first one reached first" example:"via = [\"bastion\"]" doc:"the host in whose network the proxy is, the last one, and gateways to it"`
+	Port    int      `key:"port" type:"number" default:"8157, or the next that is free" range:"1 to 65535" example:"port = 8157" doc:"the local port"`
+	Domains []string `key:"domains" type:"list of texts" default:"none: no PAC address" range:"a name, *.name, an IPv4 address or a range of them" example:"domains = [\"*.internal\", \"10.0.0.0/8\"]" doc:"what a browser is to send to the proxy"`
+	Allow   []string `key:"allow" type:"list of texts" default:"none" range:"as domains, each with or without :PORT" example:"allow = [\"localhost:5432\"]" doc:"what may be reached though it is the host's own: loopback and link-local addresses"`
 }
 
 // Setting is one value of the file and where it stands, as file:line.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -61,8 +62,10 @@ func (d *document) top(key string, p toml.Primitive) (err error) {
 		return nil
 	case "hosts":
 		return d.hosts(p)
+	case "proxies":
+		return d.proxies(p)
 	}
-	return d.unknown("", key, p)
+	return d.unknown("", "", key, p)
 }
 
 func (d *document) hosts(p toml.Primitive) error {
@@ -111,12 +114,67 @@ func (d *document) hostKey(h *Host, name, key string, p toml.Primitive) (err err
 		h.Engine, err = d.oneOf(full, p, "auto", "native", "openssh")
 	case "setenv":
 		h.Setenv, err = d.setenv(full, p)
+	case "forward":
+		h.Forward, err = d.words(full, p)
 	case "hardened":
 		h.Hardened, err = d.yes(full, p)
 	default:
-		err = d.unknown(name, key, p)
+		err = d.unknown("hosts", name, key, p)
 	}
 	return err
+}
+
+func (d *document) proxies(p toml.Primitive) error {
+	proxies, ok := d.table(p)
+	if !ok {
+		return d.wrong(p, "proxies must be a table", `[proxies.NAME]`)
+	}
+	d.c.Proxies = make(map[string]Proxy, len(proxies))
+	for _, name := range sorted(proxies) {
+		at := toml.Key{"proxies", name}.String()
+		keys, ok := d.table(proxies[name])
+		if !ok {
+			return d.wrong(proxies[name], short(at)+" must be a table", "["+short(at)+"]")
+		}
+		var x Proxy
+		for _, key := range sorted(keys) {
+			if err := d.proxyKey(&x, name, key, keys[key]); err != nil {
+				return err
+			}
+		}
+		if len(x.Via) == 0 {
+			return d.wrong(proxies[name], short(at)+" has no via: the host in whose network it is", `via = ["bastion"]`)
+		}
+		d.c.Proxies[name] = x
+	}
+	return nil
+}
+
+func (d *document) proxyKey(x *Proxy, name, key string, p toml.Primitive) (err error) {
+	full := toml.Key{"proxies", name, key}.String()
+	switch key {
+	case "via":
+		x.Via, err = d.words(full, p)
+	case "port":
+		x.Port, err = d.port(full, p)
+	case "domains":
+		x.Domains, err = d.words(full, p)
+	case "allow":
+		x.Allow, err = d.words(full, p)
+	default:
+		err = d.unknown("proxies", name, key, p)
+	}
+	return err
+}
+
+// port is that of a local listener.
+func (d *document) port(key string, p toml.Primitive) (int, error) {
+	var n int64
+	if d.md.PrimitiveDecode(p, &n) != nil || n < 1 || n > 65535 {
+		return 0, d.wrong(p, short(key)+" must be a port, 1 to 65535", last(key)+" = 8157")
+	}
+	d.note(key, strconv.FormatInt(n, 10), p)
+	return int(n), nil
 }
 
 // table takes a table apart. The decoder alone would take a number for an
@@ -168,14 +226,18 @@ func (d *document) oneOf(key string, p toml.Primitive, words ...string) (string,
 	return s, err
 }
 
+// listExamples are entries of lists other than those of hosts.
+var listExamples = map[string]string{"domains": "*.internal", "allow": "localhost:5432", "forward": "8888"}
+
 func (d *document) words(key string, p toml.Primitive) ([]string, error) {
 	var list []string
+	example := last(key) + fmt.Sprintf(" = [%q]", cmp.Or(listExamples[last(key)], "bastion"))
 	if d.md.PrimitiveDecode(p, &list) != nil {
-		return nil, d.wrong(p, short(key)+" must be a list of texts", last(key)+` = ["bastion"]`)
+		return nil, d.wrong(p, short(key)+" must be a list of texts", example)
 	}
 	for _, s := range list {
 		if s == "" || hasControl(s) {
-			return nil, d.wrong(p, short(key)+" has an empty entry or a control character", last(key)+` = ["bastion"]`)
+			return nil, d.wrong(p, short(key)+" has an empty entry or a control character", example)
 		}
 	}
 	d.note(key, strings.Join(list, ", "), p)

@@ -29,6 +29,8 @@ with its line, exit code 2. ` + "`nbremote config`" + ` prints what is set, and 
 	keyTable(&b, Config{})
 	b.WriteString("\n## Under `[hosts.NAME]`\nNAME is a host as it is typed; one with dots is quoted: `[hosts.\"gpu1.example.org\"]`.\n\n")
 	keyTable(&b, Host{})
+	b.WriteString("\n## Under `[proxies.NAME]`\nNAME is what `nbremote proxy NAME` is told: see [network.md](network.md).\n\n")
+	keyTable(&b, Proxy{})
 	b.WriteString("\n## Not yet\nThese are refused, so that none is believed to do something: ")
 	names := []string{}
 	for key, what := range later {
@@ -68,7 +70,7 @@ func TestReference_Examples(t *testing.T) {
 	for _, of := range []struct {
 		table any
 		head  string
-	}{{Config{}, ""}, {Host{}, "[hosts.gpu1]\n"}} {
+	}{{Config{}, ""}, {Host{}, "[hosts.gpu1]\n"}, {Proxy{}, "[proxies.prod]\n"}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(of.table)) {
 			key := f.Tag.Get("key")
 			if key == "" {
@@ -79,18 +81,25 @@ func TestReference_Examples(t *testing.T) {
 					t.Errorf("%s has no %s", key, tag)
 				}
 			}
-			put(t, path, of.head+f.Tag.Get("example")+"\n")
+			text := of.head + f.Tag.Get("example") + "\n"
+			if _, is := of.table.(Proxy); is && key != "via" {
+				text += "via = [\"bastion\"]\n" // which each needs
+			}
+			put(t, path, text)
 			c, err := Load()
 			if err != nil {
 				t.Errorf("%s: %v", key, err)
 				continue
 			}
 			got := reflect.ValueOf(*c)
-			if of.head != "" {
+			switch of.table.(type) {
+			case Host:
 				got = reflect.ValueOf(c.Hosts["gpu1"])
+			case Proxy:
+				got = reflect.ValueOf(c.Proxies["prod"])
 			}
 			for _, other := range reflect.VisibleFields(got.Type()) {
-				if set := !got.FieldByIndex(other.Index).IsZero(); other.Tag.Get("key") != "" && set != (other.Name == f.Name) {
+				if set := !got.FieldByIndex(other.Index).IsZero(); other.Tag.Get("key") != "" && set != (other.Name == f.Name) && other.Name != "Via" {
 					t.Errorf("%s: %s is %v", key, other.Name, got.FieldByIndex(other.Index))
 				}
 			}

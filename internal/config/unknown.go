@@ -10,14 +10,14 @@ import (
 )
 
 var (
-	topKeys  = append(keysOf(Config{}), "hosts")
-	hostKeys = keysOf(Host{})
+	topKeys   = append(keysOf(Config{}), "hosts", "proxies")
+	hostKeys  = keysOf(Host{})
+	proxyKeys = keysOf(Proxy{})
 )
 
 // later are the keys that were announced and are not here: what each is for.
 var later = map[string]string{
-	"notify_after": "notices about long scripts", "proxies": "proxies into a host's network",
-	"forward": "ports kept up while a host is open", "follow_ports": "ports of your own processes there",
+	"notify_after": "notices about long scripts", "follow_ports": "ports of your own processes there",
 }
 
 // keysOf are the keys of a table of the file, in the order of the struct.
@@ -30,12 +30,15 @@ func keysOf(table any) (keys []string) {
 	return keys
 }
 
-// unknown says of a key that is not understood which one was meant. host is
-// the [hosts.NAME] it stands in, "" at the top.
-func (d *document) unknown(host, key string, p toml.Primitive) error {
+// unknown says of a key that is not understood which one was meant. of is
+// hosts or proxies and name the [hosts.NAME] it stands in, "" at the top.
+func (d *document) unknown(of, host, key string, p toml.Primitive) error {
 	known, where := topKeys, "at the top level"
-	if host != "" {
-		known, where = hostKeys, "in ["+short(toml.Key{"hosts", host}.String())+"]"
+	if of != "" {
+		known, where = hostKeys, "in ["+short(toml.Key{of, host}.String())+"]"
+	}
+	if of == "proxies" {
+		known = proxyKeys
 	}
 	_, isTable := d.table(p)
 	if _, is := later[key]; is {
@@ -48,16 +51,16 @@ func (d *document) unknown(host, key string, p toml.Primitive) error {
 	text := fmt.Sprintf("no key %q %s", short(key), where)
 	near := nearest(key, known)
 	switch {
-	case host == "" && slices.Contains(hostKeys, key):
+	case of == "" && slices.Contains(hostKeys, key):
 		return d.wrong(p, text, "put "+key+" under [hosts.NAME]")
-	case host != "" && slices.Contains(topKeys, key):
+	case of != "" && slices.Contains(topKeys, key):
 		return d.wrong(p, text, "put "+key+" above the first [hosts.NAME]")
-	case near == "hosts":
-		return d.wrong(p, text, "[hosts.NAME]")
+	case near == "hosts" || near == "proxies":
+		return d.wrong(p, text, "["+near+".NAME]")
 	case near != "":
 		return d.wrong(p, text, near+" = …")
-	case host != "" && isTable:
-		return d.wrong(p, text, fmt.Sprintf("quote a name with dots: [hosts.%q]", short(host+"."+key)))
+	case of != "" && isTable:
+		return d.wrong(p, text, fmt.Sprintf("quote a name with dots: [%s.%q]", of, short(host+"."+key)))
 	}
 	return d.wrong(p, text, "the keys here are: "+strings.Join(known, ", "))
 }

@@ -72,6 +72,8 @@ type Status struct {
 	Node   string  `json:"node,omitempty"`
 	Sought *Sought `json:"sought,omitempty"`
 	Pages  []Page  `json:"pages"`
+	// Tunnels are the other local ports: proxies and forwards.
+	Tunnels []Tunnel `json:"tunnels,omitempty"`
 	// Goroutines of the holder, and the bytes that its garbage collector found in
 	// use last: what it leaves behind shows here first.
 	Goroutines int    `json:"goroutines,omitempty"`

@@ -37,6 +37,8 @@ type holder struct {
 	line    *line
 	asks    *attached
 	pages   *pages
+	tunnels *tunnels
+	names   names
 	stop    context.CancelFunc
 	ctx     context.Context // ends with the holder
 	linked  *linked
@@ -105,7 +107,7 @@ func newHolder(spec Spec, version string, logger *log.Logger, stop context.Cance
 	h.line = newLine(spec.Target.Name)
 	h.line.dial, h.line.asker, h.line.asking, h.line.notify = h.dialLine, h.asks.canAsk, h.asks.asking, h.tell
 	h.line.person = func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.signed.Person || h.childAsked }
-	h.pages = newPages(h)
+	h.pages, h.tunnels = newPages(h), &tunnels{h: h, all: map[string]*tunnel{}}
 	h.linked = &linked{h: h}
 	h.notices = h.newNotices()
 	return h
@@ -132,6 +134,7 @@ func (h *holder) serve(ctx context.Context, l net.Listener, ready func()) error 
 	h.stop()
 	h.notices.close()
 	h.pages.close()
+	h.tunnels.close()
 	h.linked.close()
 	server.Close()
 	wg.Wait()
@@ -294,7 +297,7 @@ func (h *holder) endWhenIdle(ctx context.Context) {
 			return
 		}
 		h.mu.Lock()
-		used := h.behind > 0 || h.busy > 0 || h.asks.count() > 0 || h.pages.count() > 0
+		used := h.behind > 0 || h.busy > 0 || h.asks.count() > 0 || h.pages.count() > 0 || h.tunnels.count() > 0
 		if used {
 			h.idle = time.Now()
 		}
@@ -312,7 +315,7 @@ func (h *holder) status() Status {
 	t := h.spec.Target
 	s := Status{
 		API: API, Version: h.version, PID: os.Getpid(), Key: t.Key(), Name: t.Name,
-		Address: t.Address(), User: t.User, Via: []string{}, Aliases: []string{}, Pages: h.pages.list(),
+		Address: t.Address(), User: t.User, Via: []string{}, Aliases: []string{}, Pages: h.pages.list(), Tunnels: h.tunnels.list(),
 		Goroutines: runtime.NumGoroutine(), Live: liveBytes(),
 	}
 	for _, hop := range t.Hops() {

@@ -25,8 +25,41 @@ type remembered struct {
 	LastKey string         `json:"last_key,omitempty"` // fingerprint of the key that signed in
 	Person  bool           `json:"person,omitempty"`   // the last sign-in needed one
 	Ports   map[string]int `json:"ports,omitempty"`    // its own local port by session
-	Node    *Node          `json:"node,omitempty"`     // of several behind the name, where to return to
-	Laptop  string         `json:"laptop,omitempty"`   // our identity towards the relay there, in hex
+	// Proxies are what belongs to each proxy, by name.
+	Proxies map[string]keptProxy `json:"proxies,omitempty"`
+	Node    *Node                `json:"node,omitempty"`   // of several behind the name, where to return to
+	Laptop  string               `json:"laptop,omitempty"` // our identity towards the relay there, in hex
+}
+
+// keptProxy is what stays the same of a proxy, so that a browser which was told
+// of it finds it again.
+type keptProxy struct {
+	Port    int    `json:"port"`
+	PACPort int    `json:"pac_port,omitempty"`
+	PACPath string `json:"pac_path,omitempty"` // nobody can guess it
+}
+
+func (d *remembered) proxyPorts(ports map[int]bool) {
+	for _, p := range d.Proxies {
+		ports[p.Port], ports[p.PACPort] = true, true
+	}
+}
+
+func (m *memory) proxy(name string) keptProxy {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.data.Proxies[name]
+}
+
+func (m *memory) setProxy(name string, p keptProxy) {
+	m.change(func(d *remembered) bool {
+		same := d.Proxies[name] == p
+		if d.Proxies == nil {
+			d.Proxies = map[string]keptProxy{}
+		}
+		d.Proxies[name] = p
+		return !same
+	})
 }
 
 func loadMemory(place Place, key string) *memory {
@@ -85,6 +118,7 @@ func (m *memory) others(session string) map[int]bool {
 		for _, port := range d.Ports {
 			ports[port] = true
 		}
+		d.proxyPorts(ports)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,6 +127,7 @@ func (m *memory) others(session string) map[int]bool {
 			ports[port] = true
 		}
 	}
+	m.data.proxyPorts(ports)
 	return ports
 }
 

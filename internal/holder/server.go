@@ -43,6 +43,8 @@ func (h *holder) routes() http.Handler {
 	mux.HandleFunc("POST /v1/pages", h.addPage)
 	mux.HandleFunc("POST /v1/pages/open", h.openPage)
 	mux.HandleFunc("POST /v1/pages/remove", h.removePage)
+	mux.HandleFunc("POST /v1/tunnels", h.addTunnel)
+	mux.HandleFunc("POST /v1/tunnels/remove", h.removeTunnel)
 	mux.HandleFunc("POST /v1/close", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, h.status(), nil)
 		h.log.Print("closed by a command")
@@ -282,27 +284,6 @@ func (h *holder) farDirect(ctx context.Context, network, addr string) (net.Conn,
 		return nil, err
 	}
 	return conn.Dial(ctx, plainNetwork(network), addr)
-}
-
-// join copies both ways until both are done and passes half-closes on.
-func join(near net.Conn, nearReader io.Reader, far net.Conn) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		io.Copy(far, nearReader)
-		closeWrite(far)
-	}()
-	io.Copy(near, far)
-	closeWrite(near)
-	<-done
-}
-
-func closeWrite(c net.Conn) {
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-		return
-	}
-	c.Close()
 }
 
 func (h *holder) addPage(w http.ResponseWriter, r *http.Request) {

@@ -27,3 +27,7 @@ func systemOpeners() []string {
 	}
 	return list
 }
+
+func browserNames() []string {
+	return []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "firefox", "firefox-esr"}
+}

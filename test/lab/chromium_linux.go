@@ -37,6 +37,21 @@ func (l *Lab) Chromium(limit time.Duration) context.Context {
 	cmd.Stderr = &told
 	must(l.t, cmd.Start(), "start chromium")
 	l.t.Cleanup(func() { cancel(); _ = cmd.Wait() })
+	return l.tab(ctx, file, &told)
+}
+
+// AttachChromium gives a tab of a Chromium that was started with that profile and
+// --remote-debugging-port=0.
+func (l *Lab) AttachChromium(profile string, limit time.Duration) context.Context {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	l.t.Cleanup(cancel)
+	return l.tab(ctx, profile+"/DevToolsActivePort", &Text{})
+}
+
+// tab opens a tab in the Chromium that writes its port to a file.
+func (l *Lab) tab(ctx context.Context, file string, told *Text) context.Context {
+	l.t.Helper()
 	end := time.Now().Add(30 * time.Second)
 	for !strings.Contains(l.Laptop.ReadFile(file), "\n") {
 		if time.Now().After(end) {

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"path/filepath"
+	"testing"
+
+	"nbremote/internal/holder"
+)
+
+func TestParseForward(t *testing.T) {
+	here, _ := filepath.Abs("local.sock")
+	for text, want := range map[string]holder.TunnelSpec{
+		"8888":                     {Port: 8888, Addr: "localhost:8888"},
+		"8889:8888":                {Port: 8889, Addr: "localhost:8888"},
+		"8889:jupyter-box:8888":    {Port: 8889, Addr: "jupyter-box:8888"},
+		"80:my-host:4000":          {Port: 80, Addr: "my-host:4000"},
+		"8889:[fd00::1]:80":        {Port: 8889, Addr: "[fd00::1]:80"},
+		"127.0.0.1:8889:box:80":    {Port: 8889, Addr: "box:80"},
+		"[127.0.0.1]:8889:[box]:8": {Port: 8889, Addr: "box:8"},
+		"8889:/run/a:b.sock":       {Port: 8889, Network: "unix", Addr: "/run/a:b.sock"},
+		"local.sock:/run/x.sock":   {Sock: here, Network: "unix", Addr: "/run/x.sock"},
+		"/tmp/l:/run/x.sock":       {Sock: "/tmp/l", Network: "unix", Addr: "/run/x.sock"},
+		"local.sock:box:80":        {Sock: here, Addr: "box:80"},
+	} {
+		want.Kind = holder.Forward
+		if want.Network == "" {
+			want.Network = holder.Elsewhere
+		}
+		got, err := parseForward(text)
+		if err != nil || got.Port != want.Port || got.Sock != want.Sock || got.Addr != want.Addr || got.Network != want.Network || got.Kind != want.Kind {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{
+		"", ":", "0", "65536", "x", "my-host:80", "8888:", "8888:a b:80", "8889:-oX:80", "0.0.0.0:8889:box:80", "*:8889:box:80", "1:2:3:4:5",
+		"8889:[::1:80", "08:a:8", "/run/x.sock", "8889:$(id):80",
+	} {
+		if got, err := parseForward(text); classOf(err) != "usage" {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
