@@ -73,16 +73,16 @@ func (s TunnelSpec) ID() string {
 
 // tunnels are the local ports of one holder that are no pages.
 type tunnels struct {
-	h     *holder
-	mu    sync.Mutex
-	all   map[string]*tunnel
-	ended bool
+	h      *holder
+	adding sync.Mutex // one at a time; locked before mu
+	mu     sync.Mutex
+	all    map[string]*tunnel
+	ended  bool
 }
 
 type tunnel struct {
 	h    *holder
 	gate *gate
-	sock string // to be removed
 
 	mu   sync.Mutex
 	is   Tunnel
@@ -96,23 +96,36 @@ func (ts *tunnels) add(ctx context.Context, spec TunnelSpec) (Tunnel, error) {
 	if err != nil {
 		return Tunnel{}, &Error{Text: "read --allow: " + err.Error(), ClassName: "usage"}
 	}
+	ts.adding.Lock()
+	defer ts.adding.Unlock()
 	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if ts.ended {
-		return Tunnel{}, &Error{Text: "open a local port: this connection is being closed", ClassName: "line"}
-	}
-	if t := ts.all[spec.ID()]; t != nil {
-		if done, err := t.again(spec, rule); done || err != nil {
-			return t.public(true), err
+	old := ts.all[spec.ID()]
+	ts.mu.Unlock()
+	if old != nil {
+		if done, err := old.again(spec, rule); done || err != nil {
+			return old.public(true), err
 		}
-		ts.remove(t)
+		ts.remove(old)
 	}
 	t := &tunnel{h: ts.h, rule: rule, is: Tunnel{TunnelSpec: spec}}
 	if err := t.open(ctx); err != nil {
 		return Tunnel{}, err
 	}
-	ts.all[t.is.ID()] = t
+	if !ts.keep(t) {
+		t.close()
+		return Tunnel{}, &Error{Text: "open a local port: this connection is being closed", ClassName: "line"}
+	}
 	return t.public(false), nil
+}
+
+// keep adds a tunnel that is open; false: all are being closed.
+func (ts *tunnels) keep(t *tunnel) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if !ts.ended {
+		ts.all[t.is.ID()] = t
+	}
+	return !ts.ended
 }
 
 // again takes what is new of a spec; false: the tunnel is to be opened anew.
@@ -163,7 +176,6 @@ func (t *tunnel) open(ctx context.Context) error {
 		l, err = t.remotePort(ctx)
 	case t.is.Sock != "":
 		l, err = listenSock(t.is.Sock)
-		t.sock = t.is.Sock
 	default:
 		l, err = t.forwardPort()
 	}
@@ -254,18 +266,24 @@ func (ts *tunnels) count() int {
 	return len(ts.all)
 }
 
-// remove ends a tunnel. Called with ts.mu held.
+// remove ends a tunnel, if it has not ended.
 func (ts *tunnels) remove(t *tunnel) {
-	t.close()
+	ts.mu.Lock()
+	there := ts.all[t.is.ID()] == t
 	delete(ts.all, t.is.ID())
+	ts.mu.Unlock()
+	if there {
+		t.close()
+	}
 }
 
 func (ts *tunnels) close() {
 	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	ts.ended = true
-	for _, t := range ts.all {
-		ts.remove(t)
+	all := ts.all
+	ts.all, ts.ended = nil, true
+	ts.mu.Unlock()
+	for _, t := range all {
+		t.close()
 	}
 }
 
@@ -275,9 +293,6 @@ func (h *holder) addTunnel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.hold(&h.busy)()
-	if spec.Kind == Remote {
-		h.linkFor(r.Context(), Elsewhere) // waits, which add does not
-	}
 	t, err := h.tunnels.add(r.Context(), spec)
 	if err == nil && spec.Kind == Proxy {
 		t.Unchecked = h.unchecked(r.Context())
@@ -304,8 +319,8 @@ func (h *holder) removeTunnel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.tunnels.mu.Lock()
-	defer h.tunnels.mu.Unlock()
 	t := h.tunnels.all[req.ID()]
+	h.tunnels.mu.Unlock()
 	if t != nil {
 		h.tunnels.remove(t)
 	}
