@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 )
 
 // explain says what an error of the attempt means to a person.
@@ -87,7 +88,9 @@ func (a *attempt) addCause(e *DialError) {
 		e.because = p.ended()
 		return
 	}
-	e.dropped = (e.Phase == PhaseGreeting || e.Phase == PhaseKex) && hungUp(e.Err)
+	// A reset may come so soon that it is the connect that fails.
+	atOnce := e.Phase == PhaseDial && e.Via == "" && errors.Is(e.Err, syscall.ECONNRESET)
+	e.dropped = atOnce || (e.Phase == PhaseGreeting || e.Phase == PhaseKex) && hungUp(e.Err)
 	if e.Phase == PhaseGreeting && a.conn.said() != "" {
 		said := a.conn.said()
 		e.because = "it said " + show(said)
@@ -95,7 +98,7 @@ func (a *attempt) addCause(e *DialError) {
 		if e.dropped = e.dropped && known; known {
 			e.because += ": " + why
 		}
-	} else if e.dropped && e.Phase == PhaseGreeting {
+	} else if e.dropped && (atOnce || e.Phase == PhaseGreeting) {
 		e.because = "too many connections at once (MaxStartups), or this address is not allowed"
 	}
 	var caused interface{ Cause() string }
