@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"nbremote/internal/environ"
 	"nbremote/internal/remote"
 )
 
@@ -19,7 +20,8 @@ func (w *Wish) script(port int) (string, error) {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line(`J_HERE=$PWD`)
 	line(`IFS= read -r J_RUN <jupyter-run`)
-	w.activate(line)
+	b.WriteString(remote.Compact(environ.Activate))
+	line(`env_activate %s %s %s`, remote.Quote(w.Install.Kind), remote.Quote(strings.TrimPrefix(w.Install.Name, "conda ")), remote.Quote(w.Install.Prefix))
 	for _, kv := range w.Setenv {
 		key, value, _ := strings.Cut(kv, "=")
 		line("export %s=%s", key, remote.Quote(value))
@@ -38,7 +40,9 @@ func (w *Wish) script(port int) (string, error) {
 	for _, arg := range w.Args {
 		argv = append(argv, remote.Quote(arg))
 	}
-	w.exec(line, strings.Join(argv, " "))
+	line(`set -- %s`, strings.Join(argv, " "))
+	line(`if env_hooks; then set -- bash -c "$ENV_HOOKS" nbremote "$@"; fi`)
+	line(`exec "$@"`)
 	return b.String(), nil
 }
 
@@ -51,36 +55,4 @@ func (w *Wish) program() (string, error) {
 		}
 	}
 	return path.Join(w.Install.Prefix, "bin", "jupyter-"+w.UI), nil
-}
-
-// activate does what activating the environment would.
-func (w *Wish) activate(line func(string, ...any)) {
-	prefix := w.Install.Prefix
-	bin := remote.Quote(path.Join(prefix, "bin"))
-	switch w.Install.Kind {
-	case "path", "uv", "pipx":
-		// A tool, not an environment to work in: its kernels are elsewhere.
-		line(`case :$PATH: in *:%s:*) ;; *) PATH=$PATH:%s ;; esac`, bin, bin)
-	case "conda":
-		line(`unset VIRTUAL_ENV PYTHONHOME`)
-		line(`export CONDA_PREFIX=%s CONDA_DEFAULT_ENV=%s CONDA_SHLVL=1`, remote.Quote(prefix), remote.Quote(strings.TrimPrefix(w.Install.Name, "conda ")))
-		line(`PATH=%s:$PATH`, bin)
-	default:
-		line(`unset PYTHONHOME CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_SHLVL`)
-		line(`export VIRTUAL_ENV=%s`, remote.Quote(prefix))
-		line(`PATH=%s:$PATH`, bin)
-	}
-	line(`export PATH`)
-}
-
-// exec ends the script. What conda packages want done at activation is often
-// written for bash; without it they are left alone.
-func (w *Wish) exec(line func(string, ...any), argv string) {
-	if w.Install.Kind == "conda" {
-		line(`if command -v bash >/dev/null 2>&1; then`)
-		line(`for J_F in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do [ -f "$J_F" ] || continue`)
-		line(`exec bash -c 'for J_F in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$J_F"; done; exec "$@"' nbremote %s`, argv)
-		line(`done; fi`)
-	}
-	line(`exec %s`, argv)
 }

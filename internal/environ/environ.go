@@ -32,3 +32,11 @@ var Lib string
 //
 //go:embed login.sh
 var Login string
+
+// Activate defines these sh functions. They change the shell that calls them.
+//
+//	env_activate KIND NAME PREFIX    what activating the environment would set
+//	env_hooks                        set ENV_HOOKS to what bash does before "$@" in a conda environment; status 1: nothing
+//
+//go:embed activate.sh
+var Activate string
