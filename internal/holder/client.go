@@ -149,7 +149,7 @@ func (c *Client) Ask(ctx context.Context, q Question) (string, error) {
 
 // Run runs a script on the host; see remote.Runner.
 func (c *Client) Run(ctx context.Context, script string) ([]byte, error) {
-	return c.run(ctx, scriptRequest{Script: script})
+	return c.run(ctx, newScript(script))
 }
 
 func (c *Client) run(ctx context.Context, req scriptRequest) ([]byte, error) {
@@ -177,7 +177,7 @@ func (c *Client) run(ctx context.Context, req scriptRequest) ([]byte, error) {
 // remote.Streamer.
 func (c *Client) Stream(ctx context.Context, script string) (io.ReadCloser, error) {
 	nonce := remote.NewNonce()
-	resp, err := c.do(ctx, "POST", "/v1/stream", scriptRequest{Script: remote.Frame(nonce, script)})
+	resp, err := c.do(ctx, "POST", "/v1/stream", newScript(remote.Frame(nonce, script)))
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (k *linked) session(ctx context.Context) (*session, error) {
 		return nil, linkError(k.h.spec.Target.Name, err)
 	}
 	go io.Copy(io.Discard, p.Stderr)
-	return &session{stdin: p.Stdin, stdout: p.Stdout, close: p.Close}, nil
+	return &session{stdin: p.Stdin, stdout: p.Stdout, close: p.Close, done: p.Done()}, nil
 }
 
 // session is a shell on the host, by the link where there is one.

@@ -110,18 +110,6 @@ func (h *holder) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-type scriptRequest struct {
-	Script string `json:"script"`
-	Direct bool   `json:"direct,omitempty"` // start no relay for it
-}
-
-// scriptFailure is how an error of a script crosses the socket.
-type scriptFailure struct {
-	*Error
-	Exit   *int   `json:"exit,omitempty"` // nil: the script did not run to its end
-	Stdout []byte `json:"stdout,omitempty"`
-}
-
 func (h *holder) runScript(w http.ResponseWriter, r *http.Request) {
 	req, ok := read[scriptRequest](w, r)
 	if !ok {
@@ -132,7 +120,7 @@ func (h *holder) runScript(w http.ResponseWriter, r *http.Request) {
 	if req.Direct {
 		run = h.runDirect
 	}
-	out, err := run(r.Context(), req.Script)
+	out, err := run(r.Context(), req.text())
 	if err == nil {
 		reply(w, Ran{Stdout: out}, nil)
 		return
@@ -189,41 +177,6 @@ func whileRefused(ctx context.Context, try func() error) error {
 		}
 	}
 	return try()
-}
-
-// streamScript runs a script in a session of its own and passes on its output
-// as it comes.
-func (h *holder) streamScript(w http.ResponseWriter, r *http.Request) {
-	req, ok := read[scriptRequest](w, r)
-	if !ok {
-		return
-	}
-	defer h.hold(&h.busy)()
-	p, err := h.session(r.Context())
-	if err != nil {
-		reply(w, nil, err)
-		return
-	}
-	defer p.close()
-	stop := context.AfterFunc(r.Context(), func() { p.close() })
-	defer stop()
-	go io.WriteString(p.stdin, req.Script) // framed by the command, which knows the nonce
-	w.Header().Set("Content-Type", "application/octet-stream")
-	flush := http.NewResponseController(w)
-	flush.Flush()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := p.stdout.Read(buf)
-		if n > 0 {
-			if _, werr := w.Write(buf[:n]); werr != nil {
-				return
-			}
-			flush.Flush()
-		}
-		if err != nil {
-			return
-		}
-	}
 }
 
 type dialRequest struct {

@@ -36,6 +36,7 @@ type session struct {
 	stdout io.Reader
 	close  func() error
 	said   *remote.Complaints // on stderr; nil: that is not known
+	done   <-chan struct{}    // closed when it has ended; nil: that is not known
 }
 
 // errPaused says that the sessions were wanted for something else.
@@ -63,7 +64,7 @@ func directSession(ctx context.Context, conn *sshx.Conn) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{p.Stdin, p.Stdout, p.Close, remote.ReadComplaints(p.Stderr)}, nil
+	return &session{stdin: p.Stdin, stdout: p.Stdout, close: p.Close, said: remote.ReadComplaints(p.Stderr)}, nil
 }
 
 // pause closes the shells that are idle, has those that are busy close, and
