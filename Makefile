@@ -56,7 +56,7 @@ bench: build
 	NBREMOTE_BENCH=1 $(GO) test -count=1 -timeout 80m -run '^TestBench' -v ./test
 
 soak:
-	NBREMOTE_SOAK=10m $(GO) test -race -count=1 -parallel 8 -timeout 60m -run '^TestSoak|Upload' -v ./test ./internal/webproxy ./internal/link
+	NBREMOTE_SOAK=10m $(GO) test -race -count=1 -parallel 8 -timeout 60m -run '^TestSoak|Upload' -v ./test ./internal/webproxy ./internal/link ./internal/session
 
 check: lint cross test
 

@@ -48,6 +48,8 @@ type Session struct {
 	Dir     string // that it works in, where known
 	Running bool
 	Jupyter bool
+	Command string    // of a script, for people
+	Started time.Time // zero = not known
 	Ended   time.Time
 	Exit    int // -1 = not known
 }
@@ -142,6 +144,14 @@ func (h *Host) session(name string) *Session {
 		if s := &h.Sessions[i]; s.Name == name && s.Running {
 			return s
 		}
+	}
+	return nil
+}
+
+// Script is the script of that name that runs, or nil.
+func (h *Host) Script(name string) *Session {
+	if s := h.session(name); s != nil && s.Command != "" {
+		return s
 	}
 	return nil
 }

@@ -300,6 +300,9 @@ func (p *probe) session(name, value string) {
 		if json.Unmarshal([]byte(value), &s.spec) == nil && s.spec.Kind == kindJupyter {
 			s.Jupyter, s.Session.Dir = true, s.spec.Dir
 		}
+		if script, ok := session.ParseScript([]byte(value)); ok {
+			s.Command, s.Started = script.Command, s.started
+		}
 	}
 }
 

@@ -6,13 +6,7 @@ cd -- "$HOME" 2>/dev/null && J_HOME=$PWD
 put home "$J_HOME"
 put uid "$NBR_UID"
 put linger "$NBR_LINGER"
-# logind.conf(5): of many settings the last counts, and root is left alone.
-J_KILLS=
-if [ -z "$NBR_LINGER" ] && [ "$NBR_UID" != 0 ] && [ -d /run/systemd/system ]; then
-	J_KILLS=$(cat /etc/systemd/logind.conf /usr/lib/systemd/logind.conf.d/*.conf /run/systemd/logind.conf.d/*.conf /etc/systemd/logind.conf.d/*.conf 2>/dev/null |
-		sed -n 's/^[[:space:]]*KillUserProcesses[[:space:]]*=[[:space:]]*//p' | tail -n 1)
-fi
-case $J_KILLS in [Yy]* | [Tt]* | 1* | [Oo]n*) put kills 1 ;; esac
+! session_kills || put kills 1
 put shell "${SHELL-}"
 command -v tmux >/dev/null 2>&1 && put tmux "$(command -v tmux)"
 command -v python3 >/dev/null 2>&1 && {

@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	},
 	"jupyter":           {"internal/environ", "internal/remote", "internal/session"},
 	"kernel":            {"internal/environ", "internal/remote", "internal/session"},
-	"internal/session":  {"internal/remote"},
+	"internal/session":  {"internal/environ", "internal/remote"},
 	"internal/remote":   nil,
 	"internal/config":   nil,
 	"internal/environ":  nil,

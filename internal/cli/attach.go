@@ -16,7 +16,7 @@ type attachCmd struct {
 
 // Help stands below the command's help.
 func (c *attachCmd) Help() string {
-	return "The window shows the log: Ctrl-C in it does not reach Jupyter. Ctrl-b d leaves it, with your own prefix key " +
+	return "The window shows the log: Ctrl-C in it does not reach Jupyter or the script, unless that was started with --tty. Ctrl-b d leaves it, with your own prefix key " +
 		"if a tmux of yours runs there. Without tmux on the host the log is followed as by nbremote logs -f."
 }
 
@@ -44,12 +44,17 @@ func (c *attachCmd) Run(a *app) error {
 	full := w.Host + "/" + name
 	view, err := session.Show(a.ctx, line, name)
 	if err == nil {
-		a.ui.Note(leaving(view.Prefix, os.Getenv("TMUX") != "") + "; Ctrl-C does not reach it")
+		text := leaving(view.Prefix, os.Getenv("TMUX") != "")
+		if !view.Typed {
+			text += "; Ctrl-C does not reach it"
+		}
+		a.ui.Note(text)
 		err = a.atTerminal(line, w.Host, "", view.Script())
 	}
 	if classOf(err) == "missing" {
 		a.ui.Note(err.Error() + "; its log follows, Ctrl-C ends that")
-		return a.followLog(line, full, name, defaultLines)
+		w.Session = name
+		return a.showLog(line, w, 200, false)
 	}
 	if err != nil {
 		return fmt.Errorf("attach to %s: %w", full, err)

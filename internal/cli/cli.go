@@ -5,11 +5,8 @@ package cli
 import (
 	"context"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"nbremote/internal/holder"
 	"nbremote/internal/ui"
@@ -22,16 +19,19 @@ type commands struct {
 	Open    openCmd    `cmd:"" help:"Find or start Jupyter on a host and open it here."`
 	URL     urlCmd     `cmd:"" name:"url" help:"Print the address with its token."`
 	Close   closeCmd   `cmd:"" help:"End the line and the ports here; what is on the host runs on."`
-	Stop    stopCmd    `cmd:"" help:"End Jupyter on the host."`
+	Stop    stopCmd    `cmd:"" help:"End Jupyter, or a script, on the host."`
 	Restart restartCmd `cmd:"" help:"Start Jupyter anew in the same session, with the same port and token."`
 	Ls      lsCmd      `cmd:"" help:"List all that is open."`
 	Status  statusCmd  `cmd:"" help:"Say how the line is, what waits, and what the host has left."`
-	Logs    logsCmd    `cmd:"" help:"Print what Jupyter printed."`
+	Logs    logsCmd    `cmd:"" help:"Print what Jupyter or a script printed."`
 	Doctor  doctorCmd  `cmd:"" help:"Check each step on the way to a host, and the host; change nothing."`
 	Clean   cleanCmd   `cmd:"" help:"Remove from a host what nbremote left there and nothing uses."`
 
+	Run  runCmd  `cmd:"" help:"Run a script on the host, in tmux; its output and exit code here."`
+	Wait waitCmd `cmd:"" help:"Wait for the end of a script; its exit code becomes that of nbremote."`
+
 	Shell  shellCmd  `cmd:"" help:"A login shell on the host that survives cut lines."`
-	Attach attachCmd `cmd:"" help:"Show the terminal of Jupyter."`
+	Attach attachCmd `cmd:"" help:"Show the terminal of Jupyter or a script."`
 
 	Proxy   proxyCmd   `cmd:"" help:"SOCKS into a host's network; a browser window that uses it."`
 	Forward forwardCmd `cmd:"" help:"Ports here that lead to ports there."`
@@ -75,33 +75,6 @@ func Main() int {
 	return run(ctx, os.Args[1:])
 }
 
-// sameSignal is how close two signals are that were meant as one: timeout(1),
-// for one, sends its signal to the command and then to its whole group.
-const sameSignal = 250 * time.Millisecond
-
-// signals gives a context that ends with the first signal; the second one ends
-// the program at once.
-func signals() (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	c := make(chan os.Signal, 2)
-	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		s, ok := <-c
-		if !ok {
-			return
-		}
-		err, first := &ui.SignalError{Signal: s}, time.Now()
-		cancel(err)
-		for range c {
-			if time.Since(first) > sameSignal {
-				ui.RestoreTerminal()
-				os.Exit(ui.ExitCode(err))
-			}
-		}
-	}()
-	return ctx, func() { signal.Stop(c); close(c); cancel(nil) }
-}
-
 // alone are the commands that need neither settings nor directories.
 var alone = []string{"version", "completion", "holder"}
 
@@ -114,11 +87,11 @@ func run(ctx context.Context, args []string) int {
 	kctx, err := parse(parser, &cmds, args)
 	a := newApp(ctx, cmds.flags)
 	if err != nil {
-		return a.end(err)
+		return a.end(misreadScript(args, err))
 	}
 	if name, _, _ := strings.Cut(kctx.Command(), " "); !slices.Contains(alone, name) {
 		if err := a.load(); err != nil {
-			return a.end(err)
+			return a.end(misreadScript(args, err))
 		}
 	}
 	err = kctx.Run(a)

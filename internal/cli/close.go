@@ -128,6 +128,7 @@ func (a *app) closeHolder(s holder.Status) error {
 	if len(s.Pages) > 0 {
 		what += "; Jupyter runs on"
 	}
+	what += runningScripts(s.Scripts)
 	if busy > 0 {
 		what += fmt.Sprintf(" (%d busy %s)", busy, plural(busy, "kernel"))
 	}

@@ -1,23 +1,19 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"nbremote/internal/session"
-	"nbremote/internal/ui"
 )
 
-// logsCmd prints what Jupyter printed.
+// logsCmd prints what Jupyter or a script printed.
 type logsCmd struct {
 	Host   string `arg:"" optional:"" predictor:"host" help:"HOST or HOST/NAME; left out: the last one used here."`
 	Follow bool   `short:"f" help:"Go on as it grows, until Ctrl-C."`
-	Lines  int    `short:"n" default:"200" help:"How many of the last lines."`
+	Lines  int    `short:"n" default:"-1" help:"How many of the last lines; left out: 200 of Jupyter's, all of a script's."`
 }
 
-// Run copies the log; what comes from the host is made safe for the terminal.
+// Run copies the log.
 func (c *logsCmd) Run(a *app) error {
 	w, err := a.where(c.Host)
 	if err == nil {
@@ -35,30 +31,24 @@ func (c *logsCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if !c.Follow {
-		text, err := session.Tail(a.ctx, line, name, c.Lines)
-		if err != nil {
-			return fmt.Errorf("read the log of %s/%s: %w", w.Host, name, err)
-		}
-		_, err = io.WriteString(os.Stdout, ui.Safe(string(text)))
-		return err
+	w.Session = name
+	lines := c.Lines
+	if lines < 0 {
+		lines = session.Usual
 	}
-	return a.followLog(line, w.Host+"/"+name, name, c.Lines)
+	return a.showLog(line, w, lines, !c.Follow)
 }
 
-// defaultLines is how many of a log's last lines are shown unless told.
-const defaultLines = 200
-
-// followLog copies a log as it grows, made safe for the terminal.
-func (a *app) followLog(line *line, full, name string, lines int) error {
-	log, err := line.Stream(a.ctx, session.FollowScript(name, lines))
-	if err != nil {
-		return fmt.Errorf("follow the log of %s: %w", full, err)
+// showLog copies a log, as it grows or once. What a script printed goes to a
+// file or a pipe byte by byte.
+func (a *app) showLog(line *line, w where, lines int, once bool) error {
+	watch, err := session.Follow(a.ctx, line, w.Session, session.WatchWish{Lines: lines, Once: once})
+	if err == nil {
+		f := &following{a: a, line: line, w: w, watch: watch}
+		_, err = f.run()
 	}
-	defer log.Close()
-	_, err = io.Copy(ui.SafeWriter(os.Stdout), log)
-	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errors.New("the line was lost, or the log ended")
+	if err != nil && a.ctx.Err() == nil {
+		return fmt.Errorf("read the log of %s/%s: %w", w.Host, w.Session, err)
 	}
-	return fmt.Errorf("follow the log of %s: %w", full, err)
+	return err
 }

@@ -35,8 +35,11 @@ type listed struct {
 	Reported time.Time `json:"reported,omitzero"`
 	Age      float64   `json:"age_seconds,omitempty"` // of the report
 	Reason   string    `json:"reason,omitempty"`
-	Try      string    `json:"try,omitempty"` // of what is not open here
-	// Kind is session, proxy, forward or remote.
+	Try      string    `json:"try,omitempty"`    // of what is not open here
+	Exit     *int      `json:"exit,omitempty"`   // of a script that has ended: 128+n for signal n
+	Signal   string    `json:"signal,omitempty"` // that ended it
+	Script   string    `json:"-"`                // what State is of a script
+	// Kind is session, script, proxy, forward or remote.
 	Kind  string `json:"kind"`
 	Local string `json:"local,omitempty"` // of the others: the end here, "… there" of remote
 }
@@ -47,6 +50,9 @@ func (c *lsCmd) Run(a *app) error {
 	for _, s := range open {
 		for _, p := range s.Pages {
 			rows = append(rows, row(s, p))
+		}
+		for _, script := range s.Scripts {
+			rows = append(rows, scriptRow(s, script))
 		}
 		for _, t := range s.Tunnels {
 			rows = append(rows, tunnelRow(s, t))
@@ -78,6 +84,9 @@ func (r listed) name() string {
 
 // state is the State, of a lost line with how long it has been so.
 func (r listed) state() string {
+	if r.Script != "" {
+		return r.Script
+	}
 	if r.State == string(holder.Down) {
 		return r.State + " " + ui.Short(time.Since(r.Since))
 	}

@@ -152,7 +152,9 @@ func (r *rollCall) host(w where) []listed {
 	}
 	rows, ports := []listed{}, r.portsOf(target)
 	for _, i := range infos {
-		if i.Running && !ports[i.Name] {
+		if spec, ok := session.ParseScript(i.Spec); ok && i.Running && !ports[i.Name] {
+			rows = append(rows, scriptRow(holder.Status{Name: w.Host, State: holder.Up}, holder.Script{Name: i.Name, Command: spec.Command, Running: true, Started: i.Started}))
+		} else if i.Running && !ports[i.Name] {
 			rows = append(rows, listed{Host: w.Host, Session: i.Name, State: runsThere, Since: i.Started,
 				What: "since " + ui.Since(i.Started), Try: "nbremote open " + shellWord(w.Host+"/"+i.Name)})
 		}
@@ -180,13 +182,20 @@ func (r *rollCall) portsOf(t *sshx.Target) map[string]bool {
 				names[p.Session] = true
 			}
 		}
+		for _, one := range s.Scripts {
+			if s.Key == t.Key() {
+				names[one.Name] = true
+			}
+		}
 	}
 	return names
 }
 
 // isDown: it is open here, and its line is not up.
 func (r *rollCall) isDown(t *sshx.Target) bool {
-	return slices.ContainsFunc(r.open, func(s holder.Status) bool { return s.Key == t.Key() && len(s.Pages) > 0 && s.State != holder.Up })
+	return slices.ContainsFunc(r.open, func(s holder.Status) bool {
+		return s.Key == t.Key() && len(s.Pages)+len(s.Scripts) > 0 && s.State != holder.Up
+	})
 }
 
 func (r *rollCall) target(w where) (*sshx.Target, error) {

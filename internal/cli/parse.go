@@ -23,8 +23,8 @@ func newParser(cmds *commands) (*kong.Kong, error) {
 	)
 }
 
-// parse reads the command line. What stands after -- is for Jupyter and not
-// looked at. A nil context: help was printed.
+// parse reads the command line. What stands after -- is for Jupyter, or the
+// command of run, and not looked at. A nil context: help was printed.
 func parse(parser *kong.Kong, cmds *commands, args []string) (*kong.Context, error) {
 	if os.Getenv("COMP_LINE") != "" {
 		kongcompletion.Register(parser, predictors()...)
@@ -37,10 +37,18 @@ func parse(parser *kong.Kong, cmds *commands, args []string) (*kong.Context, err
 	if !dashes {
 		return kctx, nil
 	}
-	if kctx.Selected() == nil || kctx.Selected().Name != "open" {
-		return nil, usage("read the command line: only open takes something after --", "nbremote open HOST -- --ServerApp.max_body_size=…")
+	name := ""
+	if kctx.Selected() != nil {
+		name = kctx.Selected().Name
 	}
-	cmds.Open.args = after
+	switch name {
+	case "open":
+		cmds.Open.args = after
+	case "run":
+		cmds.Run.argv = after
+	default:
+		return nil, usage("read the command line: only open and run take something after --", "nbremote open HOST -- --ServerApp.max_body_size=…")
+	}
 	return kctx, nil
 }
 
@@ -86,14 +94,16 @@ Notebooks
   open URL --via HOST       a Jupyter where no ssh leads, http://box:8888/lab
   url HOST                  the address with its token (--copy, --json)
   close [HOST|PORT]         end line and ports here; what is there runs on
-  stop HOST[/NAME]          end Jupyter (--idle 8h, --all)
+  stop HOST[/NAME]          end Jupyter or a script (--idle 8h, --all)
   restart HOST[/NAME]       Jupyter anew: same session, port and token
 See
   ls                        all that is open (--all: ask every host)
   status [HOST]             line, kernels, GPUs, memory, disk (--watch)
-  logs HOST[/NAME]          what Jupyter printed (-f)
+  logs HOST[/NAME]          what Jupyter or a script printed (-f)
   doctor HOST               check each step, offer repairs
-  attach HOST[/NAME]        its terminal
+Scripts
+  run HOST[:DIR] -- CMD     in tmux; its output and exit code here
+  wait | attach HOST/NAME   wait for its end | its terminal
   shell HOST[:DIR]          a shell that survives the line
 Kernels
   kernel add [ENV]          make an environment a kernel, proven; no ENV: choose

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -181,12 +180,12 @@ func (c *openCmd) start(a *app, line *line, w where, look jupyter.Look, host *ju
 	session, _ := host.Choose(look)
 	name := w.Host + "/" + session
 	if host.KillsAtLogout {
-		a.ui.Note(w.Host + " ends what you leave running when you log out (KillUserProcesses), so Jupyter ends with the last connection; there: loginctl enable-linger")
+		a.ui.Note(endsAtLogout(w.Host, "Jupyter"))
 	}
 	step := a.ui.Start("started", "starting "+name)
 	began := time.Now()
 	server, err := jupyter.Start(a.ctx, line, jupyter.Wish{
-		Session: session, Dir: host.Dir, File: host.File, UI: c.UI, Install: install, Setenv: c.setenv(a, w),
+		Session: session, Dir: host.Dir, File: host.File, UI: c.UI, Install: install, Setenv: a.setenv(w, c.Setenv),
 		Args: c.arguments(a, w), Token: token, Owner: owner(), Reached: look.Reached, StartTimeout: c.StartTimeout, Relay: how != nil && how.On,
 	})
 	if err != nil {
@@ -199,6 +198,10 @@ func (c *openCmd) start(a *app, line *line, w where, look jupyter.Look, host *ju
 	}
 	step.Done(fmt.Sprintf("%s %s, directory %s", name, howStarted(server), host.Short(server.Dir)))
 	return server, nil
+}
+
+func endsAtLogout(host, what string) string {
+	return host + " ends what you leave running when you log out (KillUserProcesses), so " + what + " ends with the last connection; there: loginctl enable-linger"
 }
 
 func howStarted(s *jupyter.Server) string {
@@ -215,15 +218,6 @@ func (c *openCmd) arguments(a *app, w where) []string {
 		args = append(args, "--KernelManager.transport=ipc")
 	}
 	return append(args, c.args...)
-}
-
-func (c *openCmd) setenv(a *app, w where) []string {
-	out := []string{}
-	for k, v := range a.config.Hosts[w.Host].Setenv {
-		out = append(out, k+"="+v)
-	}
-	slices.Sort(out)
-	return append(out, c.Setenv...)
 }
 
 // newToken makes the 256 bits that guard Jupyter.

@@ -41,16 +41,17 @@ type hostStatus struct {
 	SignIn  string       `json:"sign_in,omitempty"`
 	// Link says how bytes go; nil: nothing was asked of the host yet, or the
 	// holder is too old to say.
-	Link    *holder.Link `json:"link,omitempty"`
-	Behind  int          `json:"behind"`         // connections of others that go through it
-	Node    string       `json:"node,omitempty"` // its own name, where several machines have the host's
-	Pages   []pageStatus `json:"pages"`
-	Machine *measured    `json:"machine,omitempty"`
+	Link    *holder.Link    `json:"link,omitempty"`
+	Behind  int             `json:"behind"`         // connections of others that go through it
+	Node    string          `json:"node,omitempty"` // its own name, where several machines have the host's
+	Pages   []pageStatus    `json:"pages"`
+	Scripts []holder.Script `json:"scripts,omitempty"`
+	Machine *measured       `json:"machine,omitempty"`
 	// Tunnels are proxies and forwards.
 	Tunnels []holder.Tunnel `json:"tunnels,omitempty"`
 
 	key        string
-	measurable bool   // a Jupyter runs on it
+	measurable bool   // a Jupyter or a script runs on it
 	hopNeed    bool   // the gateway needs a person
 	left       string // what the machine has, for comparing
 }
@@ -157,7 +158,7 @@ func (a *app) refresh(all []holder.Status, young time.Duration) {
 	for i := range all {
 		s := &all[i]
 		old := func(p holder.Page) bool { return time.Since(p.Reported) >= young }
-		if s.State != holder.Up || !slices.ContainsFunc(s.Pages, old) {
+		if s.State != holder.Up || !slices.ContainsFunc(s.Pages, old) && len(s.Scripts) == 0 {
 			continue
 		}
 		wg.Go(func() {
@@ -174,8 +175,8 @@ func (a *app) refresh(all []holder.Status, young time.Duration) {
 func newHostStatus(s holder.Status, hop *holder.Status) hostStatus {
 	out := hostStatus{
 		Host: s.Name, State: s.State, Since: s.Since, Reason: s.Reason, NextTry: s.NextTry, Via: s.Via, SignIn: s.SignIn,
-		Link: s.Link, Behind: s.Behind, Node: s.Node, Pages: []pageStatus{}, Tunnels: s.Tunnels, key: s.Key,
-		measurable: len(pagesThere(s.Pages)) > 0,
+		Link: s.Link, Behind: s.Behind, Node: s.Node, Pages: []pageStatus{}, Scripts: s.Scripts, Tunnels: s.Tunnels, key: s.Key,
+		measurable: len(pagesThere(s.Pages))+len(s.Scripts) > 0,
 	}
 	if hop != nil {
 		out.Hop, out.hopNeed = hop.Name, hop.State == holder.NeedsSignIn

@@ -25,6 +25,7 @@ func (s *hostStatus) rows(now time.Time) [][2]string {
 			rows = append(rows, [2]string{"", p.Limits})
 		}
 	}
+	rows = append(rows, s.scriptRows(now)...)
 	for _, t := range s.Tunnels {
 		rows = append(rows, [2]string{t.Kind, tunnelText(t)})
 	}
@@ -33,7 +34,7 @@ func (s *hostStatus) rows(now time.Time) [][2]string {
 		if m.Old {
 			text += "   (" + at(m.At, now) + ")"
 		}
-		if len(s.Pages) == 1 && s.Pages[0].Limits == "" && len(s.Tunnels) == 0 {
+		if len(s.Pages) == 1 && s.Pages[0].Limits == "" && len(s.Scripts)+len(s.Tunnels) == 0 {
 			rows[len(rows)-1][1] += "; " + text
 		} else {
 			rows = append(rows, [2]string{"host", text})

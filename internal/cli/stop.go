@@ -45,6 +45,12 @@ func (c *stopCmd) Run(a *app) error {
 		}
 	case !runs(host, name):
 		return notRunning(w, full)
+	default:
+		if s := host.Script(name); s != nil {
+			if err := a.mayEndScript(full, s.Command, s.Started); err != nil {
+				return err
+			}
+		}
 	}
 	return a.stopSession(line, full, name)
 }

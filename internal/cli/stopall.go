@@ -48,7 +48,7 @@ func (c *stopCmd) onHost(a *app, arg string) error {
 	}
 	defer line.leave()
 	for _, s := range host.Sessions {
-		if !s.Jupyter || !s.Running || !c.All && s.Name != name {
+		if !s.Jupyter && (s.Command == "" || c.Idle > 0) || !s.Running || !c.All && s.Name != name {
 			continue
 		}
 		if err := c.endOne(a, line, host, w, s.Name); err != nil {
@@ -80,18 +80,30 @@ func (c *stopCmd) endOne(a *app, line *line, host *jupyter.Host, w where, name s
 			return left("idle for " + ui.Long(idle) + " only")
 		}
 	case server != nil:
-		var no *refused
-		if err := a.mayEnd(line, server, full, "Stop it and Jupyter?"); errors.As(err, &no) {
-			a.ui.Note(no.what)
-			return nil
-		} else if err != nil {
+		if left, err := a.leaves(a.mayEnd(line, server, full, "Stop it and Jupyter?")); left || err != nil {
 			return err
+		}
+	default:
+		if s := host.Script(name); s != nil {
+			if left, err := a.leaves(a.mayEndScript(full, s.Command, s.Started)); left || err != nil {
+				return err
+			}
 		}
 	}
 	return a.stopSession(line, full, name)
 }
 
-// stopSession ends a session's Jupyter and closes its port here.
+// leaves: the person said no, and that is told.
+func (a *app) leaves(err error) (bool, error) {
+	var no *refused
+	if errors.As(err, &no) {
+		a.ui.Note(no.what)
+		return true, nil
+	}
+	return false, err
+}
+
+// stopSession ends what runs in a session and closes its port here.
 func (a *app) stopSession(line *line, full, name string) error {
 	step := a.ui.Start("stopped", "ending "+full)
 	if err := jupyter.Stop(a.ctx, line, name); err != nil {
@@ -99,7 +111,9 @@ func (a *app) stopSession(line *line, full, name string) error {
 		return fmt.Errorf("stop %s: %w", full, err)
 	}
 	step.Done(full + " has ended; its files stay")
-	return line.RemovePage(a.ctx, name)
+	err := line.RemovePage(a.ctx, name)
+	a.lookAgain(line, name)
+	return err
 }
 
 // checkIdle refuses what is no time.

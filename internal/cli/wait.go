@@ -1,40 +1,46 @@
 package cli
 
 import (
-	"time"
+	"nbremote/internal/session"
 )
 
-// longestPause is how long --wait rests between two tries at most.
-const longestPause = 10 * time.Second
-
-// connect connects to the host and, with --wait, tries until it can be reached.
-func (c *openCmd) connect(a *app, w where) (*line, error) {
-	line, err := a.connect(a.ctx, w)
-	if err == nil || !c.Wait || classOf(err) != "connect" {
-		return line, err
-	}
-	step := a.ui.Start("waiting", waitingFor(w, err))
-	a.ui.Note(waitingFor(w, err) + "; Ctrl-C gives up")
-	a.waiting = true
-	defer func() { a.waiting = false }()
-	for pause := time.Second; ; pause = min(2*pause, longestPause) {
-		select {
-		case <-time.After(pause):
-		case <-a.ctx.Done():
-			step.Fail("")
-			return nil, a.ctx.Err()
-		}
-		line, err = a.connect(a.ctx, w)
-		switch {
-		case err == nil:
-			step.Done(w.Host + " is reached")
-			return line, nil
-		case classOf(err) != "connect":
-			step.Fail("")
-			return nil, err
-		}
-		step.Update(waitingFor(w, err))
-	}
+// waitCmd waits for the end of a script.
+type waitCmd struct {
+	Host string `arg:"" predictor:"host" help:"HOST/NAME."`
 }
 
-func waitingFor(w where, err error) string { return "waiting for " + w.Host + ": " + err.Error() }
+// Help stands below the command's help.
+func (c *waitCmd) Help() string {
+	return "Of one that has ended it says the exit code at once. 255 is a failure of nbremote's own."
+}
+
+// Run prints nothing; the script's exit code becomes ours.
+func (c *waitCmd) Run(a *app) error { return ofScript(c.run(a)) }
+
+func (c *waitCmd) run(a *app) error {
+	w, err := a.where(c.Host)
+	if err == nil {
+		err = a.onlyWithSSH(w, "wait for something on")
+	}
+	if err == nil && w.Session == "" {
+		err = usage("wait: for which script on "+w.Host+"?", "nbremote wait "+shellWord(w.Host)+"/NAME; nbremote ls")
+	}
+	if err != nil {
+		return err
+	}
+	line, err := a.connect(a.ctx, w)
+	if err != nil {
+		return err
+	}
+	defer line.leave()
+	watch, err := session.Follow(a.ctx, line, w.Session, session.WatchWish{Quiet: true})
+	if err != nil {
+		return err
+	}
+	f := &following{a: a, line: line, w: w, watch: watch}
+	end, err := f.run()
+	if err != nil {
+		return err
+	}
+	return f.exit(end)
+}

@@ -74,6 +74,9 @@ type Status struct {
 	Pages  []Page  `json:"pages"`
 	// Tunnels are the other local ports: proxies and forwards.
 	Tunnels []Tunnel `json:"tunnels,omitempty"`
+	// Scripts of the account that are known: those that run, and the last ten
+	// that have ended.
+	Scripts []Script `json:"scripts,omitempty"`
 	// Goroutines of the holder, and the bytes that its garbage collector found in
 	// use last: what it leaves behind shows here first.
 	Goroutines int    `json:"goroutines,omitempty"`

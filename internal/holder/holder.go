@@ -37,6 +37,7 @@ type holder struct {
 	line    *line
 	asks    *attached
 	pages   *pages
+	scripts *scripts
 	tunnels *tunnels
 	names   names
 	stop    context.CancelFunc
@@ -107,7 +108,7 @@ func newHolder(spec Spec, version string, logger *log.Logger, stop context.Cance
 	h.line = newLine(spec.Target.Name)
 	h.line.dial, h.line.asker, h.line.asking, h.line.notify = h.dialLine, h.asks.canAsk, h.asks.asking, h.tell
 	h.line.person = func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.signed.Person || h.childAsked }
-	h.pages, h.tunnels = newPages(h), &tunnels{h: h, all: map[string]*tunnel{}}
+	h.pages, h.scripts, h.tunnels = newPages(h), newScripts(h), &tunnels{h: h, all: map[string]*tunnel{}}
 	h.linked = &linked{h: h}
 	h.notices = h.newNotices()
 	return h
@@ -116,9 +117,10 @@ func newHolder(spec Spec, version string, logger *log.Logger, stop context.Cance
 func (h *holder) serve(ctx context.Context, l net.Listener, ready func()) error {
 	server := &http.Server{Handler: h.routes(), BaseContext: func(net.Listener) context.Context { return ctx }}
 	var wg sync.WaitGroup
-	wg.Add(4)
+	wg.Add(5)
 	go func() { defer wg.Done(); server.Serve(l) }()
 	go func() { defer wg.Done(); h.pages.watch(ctx) }()
+	go func() { defer wg.Done(); h.scripts.watch(ctx) }()
 	go func() { defer wg.Done(); h.endWhenIdle(ctx) }()
 	go func() { defer wg.Done(); watchAddresses(ctx, h.addressesChanged) }()
 	ready()
@@ -297,7 +299,7 @@ func (h *holder) endWhenIdle(ctx context.Context) {
 			return
 		}
 		h.mu.Lock()
-		used := h.behind > 0 || h.busy > 0 || h.asks.count() > 0 || h.pages.count() > 0 || h.tunnels.count() > 0
+		used := h.behind > 0 || h.busy > 0 || h.asks.count() > 0 || h.pages.count() > 0 || h.scripts.running() || h.tunnels.count() > 0
 		if used {
 			h.idle = time.Now()
 		}
@@ -315,7 +317,7 @@ func (h *holder) status() Status {
 	t := h.spec.Target
 	s := Status{
 		API: API, Version: h.version, PID: os.Getpid(), Key: t.Key(), Name: t.Name,
-		Address: t.Address(), User: t.User, Via: []string{}, Aliases: []string{}, Pages: h.pages.list(), Tunnels: h.tunnels.list(),
+		Address: t.Address(), User: t.User, Via: []string{}, Aliases: []string{}, Pages: h.pages.list(), Scripts: h.scripts.list(), Tunnels: h.tunnels.list(),
 		Goroutines: runtime.NumGoroutine(), Live: liveBytes(),
 	}
 	for _, hop := range t.Hops() {

@@ -24,7 +24,10 @@ func (h *holder) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Has("fresh") {
+			looked := make(chan struct{})
+			go func() { defer close(looked); h.scripts.lookNow(r.Context()) }()
 			h.pages.lookNow(r.Context())
+			<-looked
 		}
 		reply(w, h.status(), nil)
 	})
@@ -39,6 +42,7 @@ func (h *holder) routes() http.Handler {
 	mux.HandleFunc("POST /v1/stream", h.streamScript)
 	mux.HandleFunc("POST /v1/dial", h.dialFar)
 	mux.HandleFunc("POST /v1/exec", h.exec)
+	mux.HandleFunc("POST /v1/scripts", h.setScript)
 	mux.HandleFunc("POST /v1/node", h.returnTo)
 	mux.HandleFunc("POST /v1/pages", h.addPage)
 	mux.HandleFunc("POST /v1/pages/open", h.openPage)
@@ -243,6 +247,9 @@ func (h *holder) addPage(w http.ResponseWriter, r *http.Request) {
 	if spec, ok := read[PageSpec](w, r); ok {
 		page, err := h.pages.add(spec)
 		h.settle()
+		if spec.Network != Elsewhere {
+			h.scripts.later()
+		}
 		reply(w, page, err)
 	}
 }

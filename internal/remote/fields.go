@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"strconv"
@@ -27,6 +28,30 @@ func ParseFields(b []byte) ([]Field, error) {
 		rest = next
 	}
 	return out, nil
+}
+
+// NextField reads the name of the field that comes next, and how long its value
+// is. The value is for the caller to read, and the newline behind it.
+func NextField(r *bufio.Reader) (name string, size int64, err error) {
+	head := make([]byte, 0, maxName+24)
+	for {
+		c, err := r.ReadByte()
+		if err != nil {
+			return "", 0, err
+		}
+		if c == '\n' {
+			break
+		}
+		if head = append(head, c); len(head) == cap(head) {
+			return "", 0, fmt.Errorf("no field begins here: %q", head)
+		}
+	}
+	text, digits, ok := bytes.Cut(head, []byte(" "))
+	size, err = strconv.ParseInt(string(digits), 10, 64)
+	if !ok || !goodName(text) || err != nil || size < 0 {
+		return "", 0, fmt.Errorf("no field: %q", head)
+	}
+	return string(text), size, nil
 }
 
 func parseField(b []byte) (f Field, rest []byte, err error) {

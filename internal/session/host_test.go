@@ -141,7 +141,7 @@ func (h *testHost) ended(name string) Info {
 
 func (h *testHost) tail(name string) string {
 	h.t.Helper()
-	out, err := Tail(context.Background(), h, name, 1000)
+	out, err := tailOf(h, name, 1000)
 	if err != nil {
 		h.t.Fatal(err)
 	}

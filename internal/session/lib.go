@@ -27,14 +27,15 @@ var viewText string
 //	session_make ENC NAME        make S_DIR; fails when home is full or read-only
 //	session_run ENC              set S_RUN, a short directory for sockets, at most 57 bytes
 //	session_alive ENC            does it run? sets S_PID and S_STARTED
+//	session_begin ENC            run S_DIR/run.sh without making the window; needs the lock
 //	session_start ENC            run S_DIR/run.sh; needs the lock and a session that does not run
 //	session_ended ENC            did it end? sets S_EXIT and S_ENDED
 //	session_view ENC             make the tmux window if it is missing; status 1: no tmux
 //	session_stop ENC [SECONDS]   TERM, KILL after 10 s; status 1: it still runs
 //	session_forget ENC           remove the directories of one that does not run
 //	session_list                 fields of every session of this machine
+//	session_kills                does a logout end what is left running?
 //	session_each FUNCTION        call FUNCTION ENC for each, with S_DIR set
-//	session_follow ENC LINES     copy the log until the session has ended
 //	proc_ident PID               set P_IDENT, what tells this process from every other
 //	ident_alive IDENT            does that process run? sets P_PID
 //	ident_kill SIGNAL IDENT      signal it, if it is still that process

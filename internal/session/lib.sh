@@ -133,19 +133,24 @@ nbr_launch() {
 }
 
 session_start() {
+	session_begin "$1"
+	session_view "$1"
+	session_alive "$1"
+	return 0
+}
+
+# session_start without its window, which takes longer than the rest.
+session_begin() {
 	session_dir "$1"
 	# For who finds it on another machine with this home.
 	write_file "$S_DIR/node" "$NBR_NODE"
-	rm -f "$S_DIR/pid" "$S_DIR/child" "$S_DIR/started" "$S_DIR/ended" "$S_DIR/exit" "$S_DIR/how"
+	rm -f "$S_DIR/pid" "$S_DIR/child" "$S_DIR/started" "$S_DIR/ended" "$S_DIR/exit" "$S_DIR/how" "$S_DIR/signal" "$S_DIR/index" "$S_DIR/trouble" "$S_DIR/term"
 	[ ! -f "$S_DIR/log" ] || mv -f "$S_DIR/log" "$S_DIR/log.1"
 	write_file "$S_DIR/wrap.sh" "$(nbr_wrap_text)" && write_file "$S_DIR/view.sh" "$(nbr_view_text)" ||
 		nbr_cannot "$S_DIR" "No space left"
 	nbr_launch
 	[ "$nbr_said" = ok ] || fail start "start a process on the host: ${nbr_said:-it ended at once}"
 	write_file "$S_DIR/how" "$nbr_how"
-	session_view "$1"
-	session_alive "$1"
-	return 0
 }
 
 nbr_tmux() { tmux -u -S "$NBR_RUN/tmux.sock" -f /dev/null "$@" </dev/null 2>/dev/null 3<&- 8>&- 9>&-; }
@@ -214,6 +219,8 @@ nbr_open() {
 # The process group goes with its leader, and its number is the group's as long
 # as one member lives; without a process session there is only the command.
 nbr_signal() {
+	# A terminal's command has a process session of its own.
+	! nbr_read "$S_DIR/term" || ! ident_alive "$nbr_v" || kill -s "$1" -- "-$P_PID" 2>/dev/null
 	if nbr_read "$S_DIR/pid" && ident_alive "$nbr_v" && [ "$P_GROUP" = "$P_PID" ]; then
 		kill -s "$1" -- "-$P_PID" 2>/dev/null
 		return
@@ -239,7 +246,7 @@ session_stop() {
 	done
 	if [ -f "$S_DIR/pid" ] && [ ! -f "$S_DIR/exit" ]; then
 		[ -f "$S_DIR/ended" ] || write_file "$S_DIR/ended" "$(date +%s)"
-		[ "$nbr_sig" = TERM ] || write_file "$S_DIR/exit" 137
+		[ "$nbr_sig" = TERM ] || { write_file "$S_DIR/signal" KILL; write_file "$S_DIR/exit" 137; }
 	fi
 	nbr_close "$1"
 	return 0
@@ -285,6 +292,15 @@ nbr_leave() {
 	rmdir "$NBR_DATA/run" "$NBR_DATA" 2>/dev/null
 }
 
+# Does a logout end what this user leaves running? logind.conf(5): of many
+# settings the last counts, and root is left alone.
+session_kills() {
+	[ -z "$NBR_LINGER" ] && [ "$NBR_UID" != 0 ] && [ -d /run/systemd/system ] || return 1
+	nbr_l=$(cat /etc/systemd/logind.conf /usr/lib/systemd/logind.conf.d/*.conf /run/systemd/logind.conf.d/*.conf /etc/systemd/logind.conf.d/*.conf 2>/dev/null |
+		sed -n 's/^[[:space:]]*KillUserProcesses[[:space:]]*=[[:space:]]*//p' | tail -n 1)
+	case $nbr_l in [Yy]* | [Tt]* | 1* | [Oo]n*) ;; *) return 1 ;; esac
+}
+
 session_each() {
 	for nbr_e in "$NBR_DATA/sessions/$NBR_HOST"/[a-z0-9]*; do
 		[ -f "$nbr_e/name" ] || continue
@@ -301,7 +317,7 @@ nbr_info() {
 	put dir "$S_DIR"
 	put running "$nbr_run"
 	put pid "$S_PID"
-	for nbr_f in started ended exit how; do ! nbr_read "$S_DIR/$nbr_f" || put "$nbr_f" "$nbr_v"; done
+	for nbr_f in started ended exit signal how; do ! nbr_read "$S_DIR/$nbr_f" || put "$nbr_f" "$nbr_v"; done
 	case $nbr_names in *" $1
 "*) put tmux 1 ;; esac
 	putfile spec "$S_DIR/spec" 65536
@@ -311,37 +327,3 @@ session_list() {
 	nbr_windows
 	session_each nbr_info
 }
-
-# Copies the log from its last lines on until the session has ended and all is
-# told. It polls so that it works with every tail and loses nothing to a slow
-# reader; the end of fd 3 says that nobody reads any more.
-session_follow() {
-	session_dir "$1"
-	nbr_to=$(($(wc -c <"$S_DIR/log"))) nbr_at=0
-	[ "$nbr_to" -le 262144 ] || nbr_at=$((nbr_to - 262144))
-	nbr_at=$((nbr_to - $(nbr_copy | tail -n "$2" | wc -c)))
-	nbr_watch=
-	if [ "${NBR_IN-}" = "$$" ]; then
-		cat <&3 >/dev/null 2>&1 &
-		proc_ident "$!" || return 0
-		nbr_watch=$P_IDENT
-	fi
-	while :; do
-		nbr_live=
-		session_alive "$1" && nbr_live=1
-		nbr_to=$(($(wc -c <"$S_DIR/log")))
-		[ "$nbr_to" -ge "$nbr_at" ] || nbr_at=0
-		if [ "$nbr_to" -gt "$nbr_at" ]; then
-			nbr_copy || break
-			nbr_at=$nbr_to
-			continue
-		fi
-		[ -n "$nbr_live" ] || break
-		[ -z "$nbr_watch" ] || ident_alive "$nbr_watch" || break
-		sleep 0.3 2>/dev/null || sleep 1
-	done
-	[ -z "$nbr_watch" ] || ident_kill TERM "$nbr_watch"
-	return 0
-}
-
-nbr_copy() { tail -c "+$((nbr_at + 1))" <"$S_DIR/log" 2>/dev/null | head -c "$((nbr_to - nbr_at))"; }

@@ -16,15 +16,51 @@ import (
 	"nbremote/internal/remote"
 )
 
+// maxTail is how much of a log's end is looked at for its last lines.
+const maxTail = 256 << 10
+
 // follow streams a log to its end.
 func (h *testHost) follow(name string, lines int) (io.ReadCloser, func()) {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	s, err := h.Stream(ctx, FollowScript(name, lines))
+	w, err := Follow(ctx, h, name, WatchWish{Lines: lines})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return s, func() { s.Close(); cancel() }
+	return &reading{Watch: w}, func() { w.Close(); cancel() }
+}
+
+// reading is a watch as a reader of the log.
+type reading struct {
+	*Watch
+	left []byte
+	end  *End
+}
+
+func (r *reading) Read(b []byte) (int, error) {
+	for len(r.left) == 0 {
+		if r.end != nil {
+			return 0, io.EOF
+		}
+		p, err := r.Next()
+		if err != nil {
+			return 0, err
+		}
+		r.left, r.end = p.Data, p.End
+	}
+	n := copy(b, r.left)
+	r.left = r.left[n:]
+	return n, nil
+}
+
+// tailOf is the log's last lines.
+func tailOf(h *testHost, name string, lines int) ([]byte, error) {
+	w, err := Follow(context.Background(), h, name, WatchWish{Lines: lines, Once: true})
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	return io.ReadAll(&reading{Watch: w})
 }
 
 // ready waits until the log is followed.
@@ -121,7 +157,7 @@ func TestTail(t *testing.T) {
 	h.start("job", `i=0; while [ $i -lt 500 ]; do i=$((i+1)); echo "line $i"; done`)
 	h.ended("job")
 	for lines, want := range map[int]string{0: "", 1: "line 500\n", 3: "line 498\nline 499\nline 500\n", -4: ""} {
-		if got, err := Tail(context.Background(), h, "job", lines); err != nil || string(got) != want {
+		if got, err := tailOf(h, "job", lines); err != nil || string(got) != want {
 			t.Errorf("%d lines: %q, %v", lines, got, err)
 		}
 	}
@@ -135,7 +171,7 @@ func TestD2_EndlessOutput(t *testing.T) {
 	h := newHost(t)
 	h.start("job", "head -c 50000000 /dev/zero | tr '\\0' x; echo; echo end")
 	h.ended("job")
-	got, err := Tail(context.Background(), h, "job", 1_000_000)
+	got, err := tailOf(h, "job", 1_000_000)
 	if err != nil || len(got) != maxTail || !bytes.HasSuffix(got, []byte("x\nend\n")) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}

@@ -23,6 +23,7 @@ type Info struct {
 	Started time.Time // by the host's clock; zero: not known
 	Ended   time.Time // zero when it runs, or nobody saw its end
 	Exit    int       // status, 128+n for signal n; -1: it runs, or was killed with its wrapper, or the machine was
+	Signal  string    // that ended it, without SIG, where that is known
 	How     string    // what keeps it alive: setsid, perl or nohup, "scope " before it with linger
 	Tmux    bool      // a tmux session of the name Enc shows its log
 	Spec    []byte    // the file spec
@@ -31,16 +32,16 @@ type Info struct {
 // limits of what a host may answer.
 const (
 	stopTime = 10 // seconds between TERM and KILL
-	maxTail  = 256 << 10
 )
 
 func script(body string) string {
 	return remote.Prelude + remote.Dirs + Lib + body + "\n"
 }
 
-// List tells of every session of this account on that machine, by one script.
+// List tells of every session of this account on that machine, by one script
+// that leaves nothing there.
 func List(ctx context.Context, r remote.Runner) ([]Info, error) {
-	out, err := r.Run(ctx, script("session_list"))
+	out, err := r.Run(ctx, remote.Prelude+remote.Places+Lib+"session_list\n")
 	if err != nil {
 		return nil, fmt.Errorf("list the sessions: %w", err)
 	}
@@ -93,6 +94,8 @@ func (i *Info) set(name string, value []byte) {
 		if known && number <= 255 {
 			i.Exit = int(number)
 		}
+	case "signal":
+		i.Signal = text
 	case "how":
 		i.How = text
 	case "tmux":
@@ -124,23 +127,4 @@ func Stop(ctx context.Context, r remote.Runner, name string) error {
 		return fmt.Errorf("stop %s: %w", name, err)
 	}
 	return nil
-}
-
-// Tail returns the last lines of a session's log, at most 256 KiB.
-func Tail(ctx context.Context, r remote.Runner, name string, lines int) ([]byte, error) {
-	out, err := r.Run(ctx, script(named(name)+fmt.Sprintf(
-		"[ ! -f \"$S_DIR/log\" ] || tail -c %d <\"$S_DIR/log\" | tail -n %d", maxTail, max(0, lines))))
-	if err != nil {
-		return nil, fmt.Errorf("read the log of %s: %w", name, err)
-	}
-	return out, nil
-}
-
-// FollowScript is a script for a remote.Streamer: its output is the log from
-// the last lines on, and it ends with status 0 when the session has ended and
-// all of its log is told. It also ends when nobody reads any more.
-func FollowScript(name string, lines int) string {
-	return script(named(name) + fmt.Sprintf(
-		"[ -f \"$S_DIR/log\" ] || fail not-found %s\nsession_follow %s %d",
-		remote.Quote("read the log of "+strconv.Quote(name)+": there is none"), Encode(name), max(0, lines)))
 }

@@ -365,7 +365,7 @@ func TestF1_Names(t *testing.T) {
 		if err := Stop(context.Background(), h, name); !errors.As(err, &failed) || failed.Class() != "not-found" {
 			t.Errorf("Stop(%q): %v", name, err)
 		}
-		if _, err := Tail(context.Background(), h, name, 5); !errors.As(err, &failed) || failed.Class() != "not-found" || !strings.Contains(failed.Cause(), strconv.Quote(name)) {
+		if _, err := tailOf(h, name, 5); !errors.As(err, &failed) || failed.Class() != "not-found" || !strings.Contains(failed.Cause(), strconv.Quote(name)) {
 			t.Errorf("Tail(%q): %v", name, err)
 		}
 	}

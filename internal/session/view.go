@@ -16,6 +16,7 @@ type View struct {
 	Tmux   string // the program
 	Sock   string // of our own server
 	ID     string // tmux's own number of it
+	Typed  bool   // what is typed in it reaches the command
 	Prefix string // the key before those that tmux obeys, as tmux writes it: C-b
 }
 
@@ -40,6 +41,8 @@ func Show(ctx context.Context, r remote.Runner, name string) (View, error) {
 			v.Sock = string(f.Value)
 		case "id":
 			v.ID = string(f.Value)
+		case "typed":
+			v.Typed = true
 		case "prefix":
 			v.Prefix = string(f.Value)
 		}

@@ -24,6 +24,10 @@ func Safe(s string) string {
 // input is split. At most three bytes wait for the next Write.
 func SafeWriter(w io.Writer) io.Writer { return &safeWriter{w: w} }
 
+// OutputWriter is SafeWriter for what a program prints line by line: a line is
+// not cut, and \r goes back to its beginning, as a progress bar does.
+func OutputWriter(w io.Writer) io.Writer { return &safeWriter{w: w, e: escaper{output: true}} }
+
 type safeWriter struct {
 	w io.Writer
 	e escaper
@@ -38,8 +42,9 @@ func (s *safeWriter) Write(p []byte) (int, error) {
 
 // escaper escapes a stream; the zero value is at the start of a line.
 type escaper struct {
-	held []byte // an unfinished character, or \r that may belong to \n
-	line int    // bytes written of this line
+	output bool   // for OutputWriter
+	held   []byte // an unfinished character, or \r that may belong to \n
+	line   int    // bytes written of this line
 }
 
 const cutMark = " [cut]"
@@ -50,6 +55,10 @@ func (e *escaper) add(out, in []byte) []byte {
 		e.held = nil
 	}
 	for len(in) > 0 {
+		if e.output && in[0] == '\r' {
+			out, in = append(out, '\r'), in[1:]
+			continue
+		}
 		if !utf8.FullRune(in) || (len(in) == 1 && in[0] == '\r') {
 			e.held = bytes.Clone(in)
 			return out
@@ -94,6 +103,7 @@ func (e *escaper) put(out []byte, r rune, raw []byte) []byte {
 // one appends a character unless the line is full.
 func (e *escaper) one(out, c []byte) []byte {
 	switch {
+	case e.output:
 	case e.line > maxLine:
 		return out
 	case e.line+len(c) > maxLine:

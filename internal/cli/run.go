@@ -1,0 +1,309 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"nbremote/internal/holder"
+	"nbremote/internal/session"
+	"nbremote/internal/ui"
+	"nbremote/kernel"
+)
+
+// runCmd runs a script on the host.
+type runCmd struct {
+	Host   string   `arg:"" optional:"" predictor:"host" help:"HOST or HOST:DIR; left out: the last one used here."`
+	Name   string   `help:"Name of the session; left out: that of the script." placeholder:"NAME"`
+	Env    string   `help:"Python environment whose python is first on PATH: a name or a path; left out: that of the project in DIR." placeholder:"ENV"`
+	Setenv []string `help:"Environment variable for it." placeholder:"KEY=VALUE" sep:"none"`
+	Notify bool     `help:"Tell the desktop when it has ended, within a minute."`
+	TTY    bool     `name:"tty" help:"At a terminal of its own, which is this one until Ctrl-\\ leaves it running."`
+	Detach bool     `short:"d" help:"Start it and print its name; do not watch."`
+
+	argv []string // what stood after --
+}
+
+// Help stands below the command's help.
+func (c *runCmd) Help() string {
+	return "What stands after -- is the command, with its arguments as they are: nbremote run gpu1:~/proj -- python train.py. " +
+		"DIR and files are the host's. It runs on when the line or this command ends; nbremote logs -f HOST/NAME shows the output again. " +
+		"Its exit code becomes that of nbremote, 128+n for signal n; 255 is a failure of nbremote's own."
+}
+
+// Run starts the script and shows its output to the end.
+func (c *runCmd) Run(a *app) error { return ofScript(c.run(a)) }
+
+func (c *runCmd) run(a *app) error {
+	w, wish, err := c.wish(a)
+	if err != nil {
+		return err
+	}
+	line, err := a.connect(a.ctx, w)
+	if err != nil {
+		return err
+	}
+	defer line.leave()
+	if wish.Env, err = c.environment(a, line, w); err != nil {
+		return err
+	}
+	typed := c.TTY && !c.Detach && haveTerminal()
+	wish.Detach = wish.Detach || typed
+	watch, err := session.Begin(a.ctx, line, wish)
+	if err != nil {
+		return fmt.Errorf("run on %s: %w", w.Host, err)
+	}
+	f := &following{a: a, line: line, w: w, watch: watch, menu: true, apart: true, begun: func(b session.Begun) { c.tell(a, line, w, wish, b) }}
+	end, err := f.run()
+	if err != nil {
+		return c.explain(err, w)
+	}
+	if typed {
+		return c.atTerminal(a, line, w, watch.Begun, wish.Command)
+	}
+	a.startedHere = ""
+	if !c.Detach {
+		a.keepScript(line, scriptOf(watch.Name, wish.Command, end))
+	}
+	if c.Detach {
+		return c.detached(a, w, watch.Begun)
+	}
+	return f.exit(end)
+}
+
+// wish is what is to be run, as far as it is known here.
+func (c *runCmd) wish(a *app) (where, session.Script, error) {
+	var wish session.Script
+	if len(c.argv) == 0 || c.argv[0] == "" {
+		return where{}, wish, usage("run: no command after --", "nbremote run HOST -- python train.py")
+	}
+	if err := checkSetenv(c.Setenv); err != nil {
+		return where{}, wish, err
+	}
+	w, err := a.where(c.Host)
+	if err == nil {
+		err = a.onlyWithSSH(w, "run a script on")
+	}
+	if err != nil {
+		return w, wish, err
+	}
+	name := c.Name
+	if name == "" {
+		name = w.Session
+	}
+	if name != "" && (len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) })) {
+		return w, wish, usage("read the name "+quoted(name)+": a slash, a control character, or more than 100 bytes", "--name sweep")
+	}
+	return w, session.Script{
+		Names: names(name, c.argv), Dir: w.Path, Argv: c.argv, TTY: c.TTY, Command: commandLine(c.argv), Detach: c.Detach, Owner: owner(),
+		Setenv: a.setenv(w, c.Setenv), Here: here(c.argv),
+	}, nil
+}
+
+// names are those that the session may have: the one given, else that of the
+// script, with a number where it is taken.
+func names(given string, argv []string) []string {
+	if given != "" {
+		return []string{given}
+	}
+	name := scriptName(argv)
+	all := []string{name}
+	for n := 2; n <= 20; n++ {
+		all = append(all, fmt.Sprintf("%s-%d", name, n))
+	}
+	return all
+}
+
+// scriptEnds are what the names of scripts end in.
+var scriptEnds = strings.Fields(".py .ipynb .sh .bash .R .r .jl .pl .rb .js .ts .lua .m .do .sas .php")
+
+// scriptName is that of the first file that is a script, else of the program.
+func scriptName(argv []string) string {
+	base := path.Base(argv[0])
+	for _, arg := range argv {
+		if !strings.HasPrefix(arg, "-") && !strings.ContainsAny(arg, " \n\t'\"()") && slices.Contains(scriptEnds, path.Ext(arg)) {
+			base = path.Base(arg)
+			base = strings.TrimSuffix(base, path.Ext(base))
+			break
+		}
+	}
+	base = strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-+", r) {
+			return r
+		}
+		return '-'
+	}, base)
+	if base = strings.Trim(cut(base, 40), "-."); base == "" {
+		return "script"
+	}
+	return base
+}
+
+// commandLine is a command as it would be typed.
+func commandLine(argv []string) string {
+	words := make([]string, len(argv))
+	for i, arg := range argv {
+		words[i] = shellWord(arg)
+	}
+	return strings.Join(words, " ")
+}
+
+// maxHere is how many files of this computer the host is asked about.
+const maxHere = 32
+
+// here are the arguments that name a file of this computer. The program, and
+// the first argument that is no option, is what runs: without it nothing will.
+// Others may be what it is to write.
+func here(argv []string) []session.Here {
+	var found []session.Here
+	first := true
+	for i, arg := range argv {
+		must := i == 0
+		if i == 0 && !strings.Contains(arg, "/") || i > 0 && strings.HasPrefix(arg, "-") {
+			continue
+		}
+		if i > 0 {
+			must, first = first, false
+		}
+		s, err := os.Stat(arg)
+		if err == nil && (s.Mode().IsRegular() || s.IsDir() && strings.Contains(arg, "/")) && len(found) < maxHere {
+			found = append(found, session.Here{Path: arg, Must: must})
+		}
+	}
+	return found
+}
+
+// environment is the one that was asked for; nil: that of the project.
+func (c *runCmd) environment(a *app, line *line, w where) (*session.Env, error) {
+	name := c.Env
+	if name == "" {
+		name = a.config.Hosts[w.Host].Env
+	}
+	if name == "" {
+		return nil, nil
+	}
+	found, err := kernel.Environments(a.ctx, line, name, w.Path)
+	if err != nil {
+		return nil, fmt.Errorf("look for environments on %s: %w", w.Host, err)
+	}
+	list := "nbremote kernel list --host " + shellWord(w.Host)
+	switch len(found.Asked) {
+	case 0:
+		return nil, notFound(fmt.Sprintf("find the environment %s on %s: %s", name, w.Host, found.NotThere), list)
+	case 1:
+	default:
+		return nil, usage(fmt.Sprintf("find the environment %s on %s: it can be %d of those there", name, w.Host, len(found.Asked)), "--env PATH; "+list)
+	}
+	env := found.Asked[0]
+	if env.Broken != "" {
+		return nil, &problem{fmt.Sprintf("use %s: %s", found.Short(env.Prefix), env.Broken), "missing", recreate(env)}
+	}
+	return &session.Env{Kind: env.Kind, Name: env.Name, Prefix: env.Prefix}, nil
+}
+
+// tell says what was begun: to a person all of it, else what may be wrong.
+func (c *runCmd) tell(a *app, line *line, w where, wish session.Script, b session.Begun) {
+	a.startedHere = w.Host + "/" + b.Name
+	a.keepScript(line, holder.Script{Name: b.Name, Command: wish.Command, Running: true, Exit: -1, Started: time.Now(), Notify: c.Notify})
+	a.remember(where{Host: w.Host, Path: w.Path, Via: w.Via, SSHConfig: w.SSHConfig})
+	if ui.IsTerminal(os.Stderr) {
+		a.ui.Line(a.startedHere, wish.Command+" in "+b.Place)
+	}
+	if b.Name != wish.Names[0] {
+		a.ui.Verbose("the name " + wish.Names[0] + " is taken, so it is " + b.Name)
+	}
+	if e := b.Before; e != nil {
+		a.ui.Verbose(fmt.Sprintf("%s ran before (%s); the log of that is kept in %s/log.1", b.Name, endText(scriptOf(b.Name, "", *e), time.Now()), b.Dir))
+	}
+	if b.Kills {
+		a.ui.Note(endsAtLogout(w.Host, "it"))
+	}
+	if b.One {
+		a.ui.Note("without Python on " + w.Host + " its stdout and stderr are one")
+	}
+	for _, file := range b.Absent {
+		a.ui.Note("no " + file + " on " + w.Host + ", but one here")
+	}
+}
+
+// detached prints the name.
+func (c *runCmd) detached(a *app, w where, b session.Begun) error {
+	full := w.Host + "/" + b.Name
+	if a.JSON {
+		return a.printJSON(map[string]any{"host": w.Host, "session": b.Name, "directory": b.Place, "log": b.Dir + "/log"})
+	}
+	_, err := fmt.Println(a.ui.Text(full))
+	return err
+}
+
+// atTerminal is the script's terminal at this one.
+func (c *runCmd) atTerminal(a *app, line *line, w where, b session.Begun, command string) error {
+	full := w.Host + "/" + b.Name
+	a.ui.Note(`Ctrl-\ leaves it running`)
+	err := a.atTerminal(line, w.Host, "", b.Terminal())
+	var far *farExit
+	if errors.As(err, &far) && far.code == session.Left {
+		a.startedHere = ""
+		a.ui.Note(full + " runs on; back: nbremote attach " + shellWord(full))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("show the terminal of %s: %w", full, err)
+	}
+	watch, err := session.Follow(a.ctx, line, b.Name, session.WatchWish{Quiet: true})
+	if err != nil {
+		return err
+	}
+	f := &following{a: a, line: line, w: w, watch: watch}
+	end, err := f.run()
+	if err != nil {
+		return err
+	}
+	a.startedHere = ""
+	a.keepScript(line, scriptOf(b.Name, command, end))
+	return f.exit(end)
+}
+
+// scriptOf is a script that has ended.
+func scriptOf(name, command string, end session.End) holder.Script {
+	return holder.Script{Name: name, Command: command, Exit: exitOf(end), Signal: end.Signal, Started: end.Started, Ended: end.Ended}
+}
+
+// explain adds what to do.
+func (c *runCmd) explain(err error, w where) error {
+	var taken *session.TakenError
+	var only *session.OnlyHereError
+	switch {
+	case errors.As(err, &taken):
+		full := shellWord(w.Host + "/" + taken.Name)
+		return &problem{"run on " + w.Host + ": " + taken.Error(), "other", "--name NAME; or nbremote logs -f " + full}
+	case errors.As(err, &only):
+		return notFound("run on "+w.Host+": "+only.Error(), "scp "+shellWord(c.first())+" "+shellWord(w.Host+":"+path.Dir(strings.TrimPrefix(only.Path, "~/"))))
+	}
+	return fmt.Errorf("run on %s: %w", w.Host, err)
+}
+
+// first is the file that has to be there.
+func (c *runCmd) first() string {
+	for _, h := range here(c.argv) {
+		if h.Must {
+			return h.Path
+		}
+	}
+	return c.argv[0]
+}
+
+// setenv is what the settings set for a host, and more.
+func (a *app) setenv(w where, more []string) []string {
+	out := []string{}
+	for k, v := range a.config.Hosts[w.Host].Setenv {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return append(out, more...)
+}
