@@ -2,10 +2,11 @@ nbr_made() { [ -d "$1" ] && [ ! -h "$1" ] && [ -O "$1" ]; }
 
 own_dir() {
 	nbr_made "$1" || nbr_err=$(mkdir -m 700 -- "$1" 2>&1) || nbr_made "$1" || return 1
-	chmod 700 "$1" 2>/dev/null
-	# S: a directory in a set-group-ID one inherits the bit.
-	case $(ls -ld -- "$1" 2>/dev/null) in drwx--[-S]---*) nbr_made "$1" ;; *) false ;; esac
+	nbr_closed "$1" || { chmod 700 "$1" 2>/dev/null; nbr_closed "$1"; }
 }
+
+# S: a directory in a set-group-ID one inherits the bit.
+nbr_closed() { case $(ls -ld -- "$1" 2>/dev/null) in drwx--[-S]---*) nbr_made "$1" ;; *) false ;; esac; }
 
 nbr_cannot() {
 	case $2 in
