@@ -95,6 +95,11 @@ func whole(t *testing.T, h *testHost) {
 	if i := h.ended("it's"); i.Exit != 7 {
 		t.Errorf("%+v", i)
 	}
+	r := h.mustBegin(Script{Argv: append(sh(`printf '%s|' "$@"; echo err >&2; exit 9`), "sh", "a b", "\xff\n'", "")})
+	if r.out.String() != "a b|\xff\n'||" || r.err.String() != "err\n" || r.end.Exit != 9 {
+		t.Errorf("%q, %q, %+v", r.out.String(), r.err.String(), r.end)
+	}
+	h.must("session_forget job")
 	if out := h.must(`put a "é'` + "\n" + `"; session_run b; session_forget ` + Encode("it's") + ` && put gone 1`); out != "a 4\né'\n\ngone 1\n1\n" {
 		t.Errorf("%q", out)
 	}
