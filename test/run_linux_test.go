@@ -96,6 +96,14 @@ func TestR18_F8_ScriptsOnAHost(t *testing.T) {
 	fails(t, l.Run("run", "gpu1:proj", "--", "python3", "only.py"), 255, "run on gpu1: no ~/proj/only.py there, but one here", "scp only.py gpu1:proj")
 	fails(t, l.Run("run", "gpu1:nowhere", "--", "true"), 255, "~/nowhere: there is none")
 	fails(t, l.Run("wait", "gpu1/nothing"), 255, "nothing")
+	l.Must("run", "-d", "--name", "long", "gpu1", "--", "sleep", "300")
+	if r := l.Must("close", "gpu1"); !strings.Contains(r.Stderr, "1 script runs on") {
+		t.Errorf("close: %s", r.Stderr)
+	}
+	if r := l.Must("ls", "--all"); !strings.Contains(r.Stdout, "gpu1/long") || !strings.Contains(r.Stdout, "sleep 300") || !strings.Contains(r.Stdout, "nbremote logs gpu1/long") {
+		t.Errorf("ls --all: %s", r.Stdout)
+	}
+	l.Must("stop", "-y", "gpu1/long")
 	fails(t, l.Run("run", "gpu1"), 255, "no command after --")
 	fails(t, l.Run("run", "--bogus", "gpu1"), 255, "--bogus")
 }
@@ -278,6 +286,25 @@ func TestRun_FollowedWithoutTheRelay(t *testing.T) {
 	fails(t, l.Run("run", "--tty", "gpu1", "--", "true"), 255, "needs Python 3")
 	if r.Exit != 6 || r.Stdout != want.String() {
 		t.Errorf("exit %d, %d bytes of %d\n%s", r.Exit, len(r.Stdout), want.Len(), r.Stderr)
+	}
+}
+
+// The relay is killed while it carries the output, twice: what comes is whole.
+func TestRun_RelayKilled(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	host := l.Host("gpu1")
+	j := l.Start("run", "gpu1", "--", "sh", "-c", `n=0; until [ -e go ]; do n=$((n+1)); echo "line $n"; sleep 0.02; done; exit 6`)
+	for _, line := range []string{"line 20\n", "line 120\n"} {
+		j.Expect(line, time.Minute)
+		if host.Kill("serve relay-", syscall.SIGKILL) == 0 {
+			t.Error("no relay runs")
+		}
+	}
+	j.Expect("line 220\n", time.Minute)
+	host.WriteFile(lab.Me, "/home/me/go", "")
+	if r := j.Wait(); r.Exit != 6 || r.Stdout != host.ReadFile(scriptLog(host, "sh")) {
+		t.Errorf("exit %d, %d bytes\n%s", r.Exit, len(r.Stdout), r.Stderr)
 	}
 }
 

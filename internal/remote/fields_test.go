@@ -3,11 +3,14 @@
 package remote
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -70,4 +73,19 @@ func FuzzParseFields(f *testing.F) {
 			t.Errorf("%q was read as %+v", b, fields)
 		}
 	})
+}
+
+func TestNextField(t *testing.T) {
+	r := bufio.NewReader(strings.NewReader("log 70000000000\n"))
+	if name, size, err := NextField(r); name != "log" || size != 70000000000 || err != nil {
+		t.Errorf("%q, %d, %v", name, size, err)
+	}
+	if _, _, err := NextField(r); err != io.EOF {
+		t.Error(err)
+	}
+	for _, bad := range []string{"\n", "log\n", "log -1\n", "log x\n", "l g 1\n", " 1\n", "log 99999999999999999999\n", strings.Repeat("x", 1000)} {
+		if name, size, err := NextField(bufio.NewReader(strings.NewReader(bad))); err == nil {
+			t.Errorf("%q gives %q, %d", bad, name, size)
+		}
+	}
 }

@@ -4,9 +4,13 @@
 # the bytes are: a reader of the log knows of each byte which it was.
 import os
 import select
-import signal
 import sys
 import time
+
+try:
+    import _signal as signal  # what is around it takes longer to load than all the rest
+except ImportError:
+    import signal
 
 PIECE = 65536
 MOST = 1 << 20  # that a pipe can hold when the command has ended
@@ -142,10 +146,8 @@ def main():
         sources, status = on_pipes(pump, argv, woken)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        try:
-            name = signal.Signals(number).name[3:]
-        except ValueError:
-            name = str(number)
+        names = {getattr(signal, n): n[3:] for n in reversed(dir(signal)) if n.startswith("SIG") and n[3] != "_"}
+        name = names.get(number, str(number))
         os.write(os.open(here + "/signal", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), name.encode())
         code = 128 + number
     else:

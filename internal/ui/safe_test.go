@@ -178,3 +178,24 @@ func FuzzSafe(f *testing.F) {
 		}
 	})
 }
+
+// What a program prints is whole, and \r goes back; the rest is shown.
+func TestOutputWriter(t *testing.T) {
+	long := strings.Repeat("x", 3*maxLine)
+	in := "10 %\r20 %\r\n\x1b[2J\xff" + long + "\né\r"
+	want := "10 %\r20 %\r\n\\x1b[2J\\xff" + long + "\né\r"
+	for _, step := range []int{1, 2, 3, 1000, len(in)} {
+		var out strings.Builder
+		w := OutputWriter(&out)
+		for rest := in; rest != ""; {
+			n := min(step, len(rest))
+			if _, err := w.Write([]byte(rest[:n])); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if out.String() != want {
+			t.Errorf("by %d: %d bytes, want %d", step, out.Len(), len(want))
+		}
+	}
+}
