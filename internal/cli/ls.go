@@ -39,7 +39,8 @@ type listed struct {
 	Exit     *int      `json:"exit,omitempty"`   // of a script that has ended: 128+n for signal n
 	Signal   string    `json:"signal,omitempty"` // that ended it
 	Script   string    `json:"-"`                // what State is of a script
-	// Kind is session, script, proxy, forward or remote.
+	// Kind is session, script, proxy, forward or remote; host: of one where nothing
+	// is known to run.
 	Kind  string `json:"kind"`
 	Local string `json:"local,omitempty"` // of the others: the end here, "… there" of remote
 }

@@ -155,12 +155,12 @@ func (r *rollCall) host(w where) []listed {
 		if spec, ok := session.ParseScript(i.Spec); ok && i.Running && !ports[i.Name] {
 			rows = append(rows, scriptRow(holder.Status{Name: w.Host, State: holder.Up}, holder.Script{Name: i.Name, Command: spec.Command, Running: true, Started: i.Started}))
 		} else if i.Running && !ports[i.Name] {
-			rows = append(rows, listed{Host: w.Host, Session: i.Name, State: runsThere, Since: i.Started,
+			rows = append(rows, listed{Kind: "session", Host: w.Host, Session: i.Name, State: runsThere, Since: i.Started,
 				What: "since " + ui.Since(i.Started), Try: "nbremote open " + shellWord(w.Host+"/"+i.Name)})
 		}
 	}
 	if len(rows) == 0 && len(ports) == 0 {
-		rows = append(rows, listed{Host: w.Host, State: nothing, Since: time.Now()})
+		rows = append(rows, listed{Kind: "host", Host: w.Host, State: nothing, Since: time.Now()})
 	}
 	return rows
 }
@@ -168,7 +168,7 @@ func (r *rollCall) host(w where) []listed {
 // unheard is a host that has not told what runs there.
 func unheard(w where, err error) listed {
 	return listed{
-		Host: w.Host, State: notReached, Since: time.Now(), Try: "nbremote doctor " + shellWord(w.Host),
+		Kind: "host", Host: w.Host, State: notReached, Since: time.Now(), Try: "nbremote doctor " + shellWord(w.Host),
 		What: strings.TrimPrefix(err.Error(), "connect to "+w.Host+": "), Reason: err.Error(),
 	}
 }

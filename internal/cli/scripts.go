@@ -14,6 +14,7 @@ import (
 func scriptRow(s holder.Status, one holder.Script) listed {
 	full := s.Name + "/" + one.Name
 	r := listed{
+		Kind: "script",
 		Host: s.Name, Session: one.Name, Since: one.Started, What: one.Command, Script: scriptState(one, time.Now()), Signal: one.Signal,
 		State: "ended", Reason: s.Reason, Try: "nbremote logs " + shellWord(full),
 	}
