@@ -65,6 +65,9 @@ func (f *following) run() (session.End, error) {
 		select {
 		case p := <-pieces:
 			done, err := f.take(p)
+			if done {
+				f.noteEnd(endOf(p))
+			}
 			if done || err != nil {
 				return endOf(p), err
 			}
@@ -84,6 +87,13 @@ func (f *following) run() (session.End, error) {
 		case <-f.a.ctx.Done():
 			return session.End{}, context.Cause(f.a.ctx)
 		}
+	}
+}
+
+// noteEnd tells the holder how a script ended, for ls.
+func (f *following) noteEnd(end session.End) {
+	if spec, ok := session.ParseScript(f.watch.Spec); ok && !end.Ended.IsZero() {
+		f.a.keepScript(f.line, scriptOf(f.watch.Name, spec.Command, end))
 	}
 }
 

@@ -64,12 +64,9 @@ func (c *runCmd) run(a *app) error {
 		return c.explain(err, w)
 	}
 	if typed {
-		return c.atTerminal(a, line, w, watch.Begun, wish.Command)
+		return c.atTerminal(a, line, w, watch.Begun)
 	}
 	a.startedHere = ""
-	if !c.Detach {
-		a.keepScript(line, scriptOf(watch.Name, wish.Command, end))
-	}
 	if c.Detach {
 		return c.detached(a, w, watch.Begun)
 	}
@@ -242,7 +239,7 @@ func (c *runCmd) detached(a *app, w where, b session.Begun) error {
 }
 
 // atTerminal is the script's terminal at this one.
-func (c *runCmd) atTerminal(a *app, line *line, w where, b session.Begun, command string) error {
+func (c *runCmd) atTerminal(a *app, line *line, w where, b session.Begun) error {
 	full := w.Host + "/" + b.Name
 	a.ui.Note(`Ctrl-\ leaves it running`)
 	err := a.atTerminal(line, w.Host, "", b.Terminal())
@@ -265,7 +262,6 @@ func (c *runCmd) atTerminal(a *app, line *line, w where, b session.Begun, comman
 		return err
 	}
 	a.startedHere = ""
-	a.keepScript(line, scriptOf(b.Name, command, end))
 	return f.exit(end)
 }
 
