@@ -25,14 +25,7 @@ func (c *attachCmd) Run(a *app) error {
 	if !haveTerminal() {
 		return usage("attach: stdin and stdout must be a terminal", "nbremote logs -f")
 	}
-	w, err := a.where(c.Host)
-	if err == nil {
-		err = a.onlyWithSSH(w, "attach to")
-	}
-	if err != nil {
-		return err
-	}
-	line, err := a.connect(a.ctx, w)
+	line, w, err := a.connectWithSSH(c.Host, "attach to")
 	if err != nil {
 		return err
 	}

@@ -15,14 +15,7 @@ type logsCmd struct {
 
 // Run copies the log.
 func (c *logsCmd) Run(a *app) error {
-	w, err := a.where(c.Host)
-	if err == nil {
-		err = a.onlyWithSSH(w, "read the log of")
-	}
-	if err != nil {
-		return err
-	}
-	line, err := a.connect(a.ctx, w)
+	line, w, err := a.connectWithSSH(c.Host, "read the log of")
 	if err != nil {
 		return err
 	}

@@ -42,14 +42,7 @@ func (a *app) site(host string) (*site, error) {
 		}
 		return &site{shell: remote.Local{}, dial: new(net.Dialer).DialContext, w: where{Host: thisComputer}, dir: dir, here: true, leave: func() {}}, nil
 	}
-	w, err := a.where(host)
-	if err == nil {
-		err = a.onlyWithSSH(w, "see or make kernels of")
-	}
-	if err != nil {
-		return nil, err
-	}
-	line, err := a.connect(a.ctx, w)
+	line, w, err := a.connectWithSSH(host, "see or make kernels of")
 	if err != nil {
 		return nil, err
 	}

@@ -119,14 +119,7 @@ func (c *restartCmd) Run(a *app) error {
 // session connects to the host of HOST or HOST/NAME and finds out which session
 // of it is meant.
 func (a *app) session(arg, verb string) (*line, *jupyter.Host, where, string, error) {
-	w, err := a.where(arg)
-	if err == nil {
-		err = a.onlyWithSSH(w, verb)
-	}
-	if err != nil {
-		return nil, nil, w, "", err
-	}
-	line, err := a.connect(a.ctx, w)
+	line, w, err := a.connectWithSSH(arg, verb)
 	if err != nil {
 		return nil, nil, w, "", err
 	}

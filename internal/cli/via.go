@@ -155,6 +155,20 @@ func pagesThere(pages []holder.Page) []holder.Page {
 	return out
 }
 
+// connectWithSSH connects to the host that arg names, for what needs a shell
+// where the session runs.
+func (a *app) connectWithSSH(arg, verb string) (*line, where, error) {
+	w, err := a.where(arg)
+	if err == nil {
+		err = a.onlyWithSSH(w, verb)
+	}
+	if err != nil {
+		return nil, w, err
+	}
+	line, err := a.connect(a.ctx, w)
+	return line, w, err
+}
+
 // onlyWithSSH refuses what needs a shell where the Jupyter runs.
 func (a *app) onlyWithSSH(w where, verb string) error {
 	name := w.URL
