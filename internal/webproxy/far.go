@@ -38,6 +38,8 @@ func (p *Proxy) toFar(req *http.Request, local string) *http.Request {
 			xsrf = xsrf || name == "_xsrf"
 			if name == loginOf(local) {
 				name = loginOf(out.Host)
+			} else if theirs, ok := strings.CutPrefix(name, hubLogin(local)); ok {
+				name = theirs
 			}
 			cookies = append(cookies, name+"="+value)
 		}
@@ -77,13 +79,18 @@ func hostOf(origin string) string {
 	return ""
 }
 
-// localCookie is a cookie of the far server as this port sets it: the login is
+// localCookie is a cookie of the far server as this port sets it: a login is
 // named after this port, so that no other gets it, and what is bound to the far
 // name or to TLS is not any more.
 func localCookie(line, host, local string) string {
 	parts := strings.Split(line, ";")
-	if name, value, ok := strings.Cut(parts[0], "="); ok && strings.TrimSpace(name) == loginOf(host) {
-		parts[0] = loginOf(local) + "=" + value
+	if name, value, ok := strings.Cut(parts[0], "="); ok {
+		switch name = strings.TrimSpace(name); {
+		case name == loginOf(host):
+			parts[0] = loginOf(local) + "=" + value
+		case isHubLogin(name):
+			parts[0] = hubLogin(local) + name + "=" + value
+		}
 	}
 	kept := parts[:1]
 	for _, part := range parts[1:] {

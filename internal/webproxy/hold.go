@@ -76,7 +76,7 @@ func (p *Proxy) hold(ctx context.Context, cancel func(), r *http.Request) *hold 
 		safe:        r.ContentLength == 0 && (r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS"),
 	}
 	if h.navigation {
-		h.ticket = p.tickets.of(r)
+		h.ticket = p.ticketOf(r)
 	}
 	h.old = h.destructive && p.up() && p.crowd.old()
 	h.question = r.Method == http.MethodHead && r.Header.Get("Sec-Fetch-Dest") == "empty"

@@ -132,6 +132,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, port int) {
 		return
 	}
 	p.alive.hear(r)
+	r = p.letIn(r)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
@@ -190,6 +191,7 @@ func (p *Proxy) answered(resp *http.Response) error {
 	}
 	if h.ticket != nil {
 		p.tickets.spend(h.ticket, resp.Header)
+		p.stayIn(h.ticket, resp)
 	}
 	return nil
 }
