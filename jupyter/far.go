@@ -135,9 +135,13 @@ func See(ctx context.Context, dial func(context.Context) (net.Conn, error), a Ad
 			return nil, err
 		}
 		no.Reason = fmt.Sprintf("GET %sapi is answered with status %d", base, got[0].status)
+		no.hub = no.hub || got[0].hub
 		if s.Version = versionIn(got[0]); s.Version != "" {
 			return s, s.guarded(ctx, dial, no)
 		}
+	}
+	if no.hub {
+		no.Reason = "it is a JupyterHub, and no server of yours runs at that address"
 	}
 	return nil, no
 }
@@ -158,6 +162,7 @@ func (s *Server) guarded(ctx context.Context, dial func(context.Context) (net.Co
 	if err != nil {
 		return err
 	}
+	s.Hub = got[0].hub
 	switch got[0].status {
 	case http.StatusForbidden, http.StatusUnauthorized, http.StatusFound:
 		return nil
@@ -175,13 +180,25 @@ func (s *Server) SignIn(ctx context.Context, dial func(context.Context) (net.Con
 	err := Prove(ctx, dial, s)
 	var other *StrangerError
 	if errors.As(err, &other) {
-		return &TokenError{URL: s.URL, Status: other.Status}
+		return &TokenError{URL: s.URL, Status: other.Status, hub: s.hubPage("token")}
 	}
 	return err
 }
 
+// hubPage is the address of a page of the hub, "" = it is behind none.
+func (s *Server) hubPage(name string) string {
+	before, _, ok := strings.Cut(s.URL, "/user/")
+	if !s.Hub || !ok {
+		return ""
+	}
+	return before + "/hub/" + name
+}
+
 // NotJupyterError is an address where something else is.
-type NotJupyterError struct{ Address, Reason string }
+type NotJupyterError struct {
+	Address, Reason string
+	hub             bool // that is a JupyterHub
+}
 
 func (e *NotJupyterError) Error() string { return "open " + e.Address + ": that is no Jupyter" }
 
@@ -193,6 +210,9 @@ func (e *NotJupyterError) Cause() string { return e.Reason }
 
 // Hint is what to try.
 func (e *NotJupyterError) Hint() string {
+	if e.hub {
+		return "start it on the hub's page; the address is that of your own server, with /user/NAME/"
+	}
 	return "the address that Jupyter printed when it was started; behind JupyterHub that of your own server, with /user/NAME/"
 }
 
@@ -200,6 +220,7 @@ func (e *NotJupyterError) Hint() string {
 type TokenError struct {
 	URL    string
 	Status int
+	hub    string // the page where a JupyterHub makes tokens
 }
 
 func (e *TokenError) Error() string { return "sign in to " + e.URL + ": it does not take the token" }
@@ -212,5 +233,8 @@ func (e *TokenError) Cause() string { return fmt.Sprintf("it answers with status
 
 // Hint is where the token stands.
 func (e *TokenError) Hint() string {
+	if e.hub != "" {
+		return "make a token on the hub's page, " + e.hub
+	}
 	return "the token is in what Jupyter printed at its start; on its machine: jupyter server list"
 }

@@ -29,6 +29,7 @@ type answer struct {
 	status int
 	body   []byte
 	date   time.Time // of the host's clock, zero = it was not told
+	hub    bool      // a JupyterHub, or a server behind one
 }
 
 // ask sends all questions at once on one connection and reads the answers. It
@@ -106,7 +107,7 @@ func readAnswer(r *bufio.Reader) (answer, error) {
 	if err != nil {
 		date = time.Time{}
 	}
-	return answer{status: resp.StatusCode, body: body, date: date}, nil
+	return answer{status: resp.StatusCode, body: body, date: date, hub: resp.Header.Get("X-JupyterHub-Version") != ""}, nil
 }
 
 // hostHeader is the name that Jupyter's own check lets pass.

@@ -35,6 +35,7 @@ type Server struct {
 	ConfigFile string    `json:"config_file,omitempty"` // where its sign-in seems to be set
 	Owner      string    `json:"owner,omitempty"`
 	URL        string    `json:"url,omitempty"` // its own, of one on a machine which the host only reaches
+	Hub        bool      `json:"hub,omitempty"` // behind a JupyterHub
 	Pin        string    `json:"pin,omitempty"` // the certificate that a person trusts for it, "" = none had to be
 }
 

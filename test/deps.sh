@@ -16,6 +16,7 @@ present() {
 	[ -r "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ] || return 1
 	[ -x $top/jupyter/bin/jupyter-lab ] && [ -x $top/tools/bin/uv ] && [ -d $top/wheels ] || return 1
 	[ -d $top/vscode/node_modules ] || return 1
+	[ -x $top/jupyterhub/bin/jupyterhub ] && [ -x $top/jupyterhub/node_modules/.bin/configurable-http-proxy ] || return 1
 	for version in $old; do
 		[ -x $top/jupyter-$version/bin/jupyter-server ] || return 1
 	done
@@ -64,10 +65,24 @@ jupyter() (
 	for version in $old; do
 		environment $top/jupyter-$version "$here/requirements-$version.txt"
 	done
+	hub
 	for lib in $top/jupyter*/lib; do
 		$top/jupyter/bin/python -m compileall -q $lib || :
 	done
 	chmod -R a+rX $top
+)
+
+# JupyterHub beside our JupyterLab, which its users' servers are.
+hub() (
+	lib=lib/python$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages
+	if ! [ -e $top/jupyterhub/$lib/lab.pth ]; then
+		rm -rf $top/jupyterhub
+		/usr/bin/python3 -m venv $top/jupyterhub
+		echo $top/jupyter/$lib >$top/jupyterhub/$lib/lab.pth
+	fi
+	environment $top/jupyterhub "$here/requirements-hub.txt"
+	cd $top/jupyterhub
+	package configurable-http-proxy@4.6.3
 )
 
 # The parts of VS Code that read tasks.json, for vscode.mjs.
@@ -75,10 +90,14 @@ vscode() (
 	umask 022
 	mkdir -p $top/vscode
 	cd $top/vscode
-	[ -e package.json ] || echo '{"private": true}' >package.json
-	npm install --loglevel=error --ignore-scripts --no-audit --no-fund --save-exact \
-		@codingame/monaco-vscode-task-service-override@37.6.1
+	package @codingame/monaco-vscode-task-service-override@37.6.1
 )
+
+# Into the working directory.
+package() {
+	[ -e package.json ] || echo '{"private": true}' >package.json
+	npm install --loglevel=error --ignore-scripts --no-audit --no-fund --save-exact "$1"
+}
 
 environment() {
 	if ! $1/bin/python -c '' 2>/dev/null; then
