@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"nbremote/internal/environ"
 	"nbremote/internal/remote"
 	"nbremote/internal/session"
 )
@@ -35,7 +36,8 @@ type Examined struct {
 	ShellTook   time.Duration // until it ran one; 0 = not known
 	BareTook    time.Duration // a bare sh at the same time; 0 = not known, or less than measured
 
-	PythonVersion string // of python3, "" = it did not say
+	RelayPython   string // of an environment, where there is no python3 that will do; "" = it is python3, or there is none
+	PythonVersion string // of that one, "" = it did not say
 	PythonSaid    string // what it said instead
 	Relay         bool   // the relay can run on it
 
@@ -51,8 +53,8 @@ const shellMark = "nbr-shell-answers\n"
 // is in a temporary directory that is gone at the end.
 func Examine(ctx context.Context, r remote.Runner) (*Examined, error) {
 	text := remote.Prelude + remote.Places + session.Lib + remote.Compact(commonText) +
-		"J_PATH= J_ENV= E_CHECK=" + remote.Quote(examinePython) + "\n" +
-		remote.Compact(examineText) + probeLib + remote.Compact(machineText) + "e_begin\n" + remote.Compact(byHandText+probeText) + "e_end\n"
+		"J_PATH= J_ENV= E_CHECK=" + remote.Quote(examinePython) + "\n" + environ.Python3 +
+		remote.Compact(examineText+environ.Python) + probeLib + remote.Compact(machineText) + "e_begin\n" + remote.Compact(byHandText+probeText) + "e_end\n"
 	out, err := r.Run(ctx, text)
 	if err != nil {
 		return nil, err
@@ -124,6 +126,8 @@ func (e *Examined) python(said string) {
 	for line := range strings.Lines(said) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch word {
+		case "at":
+			e.RelayPython = rest
 		case "version":
 			e.PythonVersion = rest
 		case "relay":

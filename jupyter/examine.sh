@@ -27,10 +27,8 @@ e_begin() {
 	e_kill_user
 	e_places
 	e_shell
-	if command -v python3 >/dev/null 2>&1; then
-		j_beside python sh -c 'exec python3 -I -S -c "$1" "$2" 2>&1' sh "$E_CHECK" "$HOME"
-		E_PY=$!
-	fi
+	j_beside python e_python
+	E_PY=$!
 	if command -v nvidia-smi >/dev/null 2>&1; then
 		j_beside card sh -c 'exec nvidia-smi -L 2>&1'
 		E_CARD=$!
@@ -39,6 +37,15 @@ e_begin() {
 	j_beside inodes df -Pi "$HOME"
 	E_INODES=$!
 	[ -w "$HOME" ] || put not-writable 1
+}
+
+# Can the relay run on the Python that it would choose?
+e_python() {
+	NBR_PYTHON=$NBR_PY
+	[ -n "$NBR_PYTHON" ] || nbr_seek "$J_TMP.path"
+	[ -n "$NBR_PYTHON" ] || return 0
+	[ "$NBR_PYTHON" = "$NBR_OLD" ] || echo "at $NBR_PYTHON"
+	exec "$NBR_PYTHON" -I -S -c "$E_CHECK" "$HOME" 2>&1
 }
 
 # Does a logout end what runs? The last setting wins; one that is commented out
@@ -130,8 +137,8 @@ e_shell_end() {
 e_end() {
 	[ -z "$E_SHELL" ] || e_shell_end
 	J_N=0
-	[ -z "$E_PY" ] || { j_waited python "$E_PY" && putfile relay-python "$J_TMP.python" 4096; } ||
-		[ "$J_TENTHS" -gt 0 ] || put relay-python "$(python3 -I -S -c "$E_CHECK" "$HOME" 2>&1)"
+	{ j_waited python "$E_PY" && putfile relay-python "$J_TMP.python" 4096; } ||
+		[ "$J_TENTHS" -gt 0 ] || put relay-python "$(e_python)"
 	[ -z "$E_CARD" ] || { j_waited card "$E_CARD" && putfile smi "$J_TMP.card" 4096 || put smi "nvidia-smi gives no answer"; }
 	j_waited inodes "$E_INODES" && putfile inodes "$J_TMP.inodes" 4096
 	[ "$J_TENTHS" -gt 0 ] || put disk "$(df -Pk "$HOME" 2>/dev/null)"

@@ -106,9 +106,9 @@ var brokenHosts = []broken{
 		by: func(l *lab.Lab) {
 			l.Host("gpu1").Sh(`mkdir /run/lab/bin /run/lab/bin.work
 				mount -t overlay -o lowerdir=/usr/bin,upperdir=/run/lab/bin,workdir=/run/lab/bin.work bin /usr/bin
-				mv /usr/bin/python3 /usr/bin/hidden3
+				mkdir /usr/bin/hidden && mv /usr/bin/python3* /usr/bin/hidden
 				rm -f /usr/local/bin/jupyter*`)
-			l.Host("gpu1").ShAs(lab.Me, `mkdir -p .venv/bin; ln -s /usr/bin/hidden3 .venv/bin/python; : >.venv/bin/jupyter-lab; chmod 755 .venv/bin/jupyter-lab`)
+			l.Host("gpu1").ShAs(lab.Me, `mkdir -p .venv/bin; ln -s /usr/bin/hidden/python3 .venv/bin/python; : >.venv/bin/jupyter-lab; chmod 755 .venv/bin/jupyter-lab`)
 		},
 		repair: func(l *lab.Lab, try string) {
 			paste(l, try)
@@ -117,7 +117,7 @@ var brokenHosts = []broken{
 	{
 		name: "holes", check: "holes", state: "warning", says: "Jupyter Server 2.7.0 has known holes (CVE-2026-5422, CVE-2026-40110)",
 		by: func(l *lab.Lab) { // pip is a stand-in: there is no network to install from
-			l.Host("gpu1").Sh("mv /usr/bin/hidden3 /usr/bin/python3; rm -r /home/me/.venv /home/me/.local")
+			l.Host("gpu1").Sh("mv /usr/bin/hidden/* /usr/bin; rm -r /home/me/.venv /home/me/.local")
 			l.Host("gpu1").WriteMode(lab.Me, "/home/me/.venv/bin/jupyter-lab", "#!/bin/sh\n", 0o755)
 			l.Host("gpu1").ShAs(lab.Me, `mkdir -p .venv/lib/python3.11/site-packages/jupyter_server-2.7.0.dist-info
 				rm -f .venv/bin/python

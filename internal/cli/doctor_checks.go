@@ -82,6 +82,8 @@ func (x *examined) noise() finding {
 func (x *examined) python() finding {
 	f := finding{State: warned, Try: x.installs("python3")}
 	switch {
+	case x.Relay && x.RelayPython != "":
+		return finding{What: fmt.Sprintf("no python3 on PATH will do; the relay runs by %s at %s", x.PythonVersion, x.RelayPython)}
 	case x.Relay:
 		return finding{What: fmt.Sprintf("%s at %s", x.PythonVersion, x.Python)}
 	case x.Python == "":

@@ -40,3 +40,15 @@ var Login string
 //
 //go:embed activate.sh
 var Activate string
+
+// Python3 sets NBR_OLD to the python3 on PATH, and NBR_PY to it unless it says in
+// its name that it is too old for the relay; "" = there is none.
+const Python3 = "NBR_PY=$(command -v python3)\nNBR_OLD=$NBR_PY\ncase $(readlink -f \"$NBR_PY\" 2>/dev/null) in *python3.[0-7]) NBR_PY= ;; esac\n"
+
+// Python defines this sh function, for where NBR_PY is "". It needs Lib and Login,
+// and NBR_DATA.
+//
+//	nbr_seek FILE    set NBR_PYTHON to one of an environment that will do for the relay, else to NBR_OLD; FILE is for env_login_path, and gone after it
+//
+//go:embed python.sh
+var Python string

@@ -1,7 +1,6 @@
 package holder
 
 import (
-	_ "embed"
 	"strconv"
 	"strings"
 
@@ -10,9 +9,6 @@ import (
 	"nbremote/internal/remote"
 )
 
-//go:embed python.sh
-var seekText string
-
 // relayHost is where the relay lives on a host: its socket where all our
 // sockets are, what waits on disk in the home.
 var relayHost = link.Host{
@@ -20,9 +16,9 @@ var relayHost = link.Host{
 		// Logging out would end it where KillUserProcesses is on, as it would a session.
 		"if [ -n \"$NBR_LINGER\" ] && NBR_SCOPE=$(command -v systemd-run); then export NBR_SCOPE=\"$NBR_SCOPE --user --scope -q --\"; fi\n" +
 		// What is too old says so in its name; there may be another in an environment.
-		"NBR_PY=$(command -v python3)\nNBR_OLD=$NBR_PY\ncase $(readlink -f \"$NBR_PY\" 2>/dev/null) in *python3.[0-7]) NBR_PY= ;; esac\n",
+		environ.Python3,
 	Dir: `"$NBR_RUN/link"`, Spool: `"$NBR_DATA/spool"`, Python: `"$NBR_PY"`,
-	Seek:    remote.Compact(environ.Lib + environ.Login + seekText),
+	Seek:    remote.Compact(environ.Lib+environ.Login+environ.Python) + "nbr_seek \"$NBR_RUN/link/path\"\n",
 	Last:    "nbr_restore\n", // what it starts has the user's own PATH, locale and umask
 	Machine: `"$NBR_HOST $NBR_NODE"`,
 }

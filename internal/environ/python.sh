@@ -1,5 +1,3 @@
-# Sets NBR_PYTHON, where there is no python3 that will do on PATH, to one of an
-# environment: that of Jupyter first.
 nbr_try() {
 	[ -z "$NBR_PYTHON" ] && [ -x "$1" ] && "$1" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 8))' </dev/null >/dev/null 2>&1 && NBR_PYTHON=$1
 	return 0
@@ -21,6 +19,7 @@ nbr_path() {
 	PATH=$ENV_P
 	unset ENV_P
 }
+# Jupyter's first. The relay is ours and needs no package.
 nbr_seek() {
 	NBR_PYTHON= ENV_HOME=$HOME
 	nbr_path "$PATH"
@@ -32,8 +31,7 @@ nbr_seek() {
 	env_in nbr_env pipx "" "$HOME/.local/share/pipx/venvs"
 	env_venvs nbr_env
 	env_pyenv nbr_env ""
-	[ -z "$NBR_PYTHON" ] && env_login_path "$NBR_RUN/link/path" && nbr_path "$ENV_PATH"
-	rm -f "$NBR_RUN/link/path"
+	[ -z "$NBR_PYTHON" ] && env_login_path "$1" && nbr_path "$ENV_PATH"
+	rm -f "$1"
 	[ -n "$NBR_PYTHON" ] || NBR_PYTHON=$NBR_OLD
 }
-nbr_seek
