@@ -142,9 +142,31 @@ c_abandoned() {
 	return 0
 }
 
+# Sets C_PY to the Python that a relay runs by, else the one on PATH: where there
+# is none, a relay runs by that of an environment. It and whoever starts one are
+# in its directory.
+c_python() {
+	for c_p in /proc/[0-9]*; do
+		[ -O "$c_p" ] && [ "$c_p/cwd" -ef "$NBR_RUN/link" ] && C_PY=$(readlink "$c_p/exe" 2>/dev/null) || continue
+		case ${C_PY##*/} in python*) return ;; esac
+	done
+	C_PY=$(command -v python3)
+}
+
+# What dead relays left, where no Python can look: nobody is in the directory.
+c_dead_relays() {
+	[ -e /proc/self/cwd ] || return 0
+	for c_f in "$NBR_RUN"/link/relay-????????????.py; do
+		[ -f "$c_f" ] && [ ! -h "$c_f" ] || continue
+		[ -z "$C_DO" ] || rm -f -- "${c_f%py}sock" "${c_f%py}log"
+		c_left relay "$c_f"
+	done
+}
+
 c_relays() {
-	[ -n "$NBR_RUN" ] && c_private "$NBR_RUN/link" && command -v python3 >/dev/null 2>&1 || return 0
-	python3 -I -S -c "$C_RELAYS" "$NBR_RUN/link" "$C_DO" 2>/dev/null | while read -r c_w c_n; do
+	[ -n "$NBR_RUN" ] && c_private "$NBR_RUN/link" || return 0
+	c_python || { c_dead_relays; return; }
+	"$C_PY" -I -S -c "$C_RELAYS" "$NBR_RUN/link" "$C_DO" 2>/dev/null | while read -r c_w c_n; do
 		case $c_w in
 		live) put relay "$c_n" ;;
 		dead) put left relay && put kb "$c_n" ;;
