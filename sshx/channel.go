@@ -169,28 +169,104 @@ func (c *Conn) endOf(err error) error {
 	}
 }
 
-// channelConn is a channel as a net.Conn.
+// channelConn is a channel as a net.Conn. What is written waits for the host, or
+// for a line that takes nothing more, and a channel has no other way to give that
+// up than the end of its connection: so it waits beside, and Close ends Write.
+// Without that whatever has a connection through a gateway would be held up by it.
 type channelConn struct {
 	*stream
 	ch     ssh.Channel
 	remote channelAddr
 	ending sync.Once
+
+	writing sync.Mutex // held by one Write or CloseWrite at a time
+	writes  chan []byte
+	wrote   chan written
+	copied  []byte // what is being written; not touched again once the conn is closed
+}
+
+type written struct {
+	n   int
+	err error
 }
 
 func newChannelConn(c *Conn, ch ssh.Channel, network, addr string) *channelConn {
-	return &channelConn{stream: c.newStream(ch, chunkSize), ch: ch, remote: channelAddr{network, addr}}
+	cc := &channelConn{
+		stream: c.newStream(ch, chunkSize), ch: ch, remote: channelAddr{network, addr},
+		writes: make(chan []byte), wrote: make(chan written, 1),
+	}
+	go cc.write()
+	return cc
 }
 
-func (c *channelConn) Write(b []byte) (int, error) {
-	n, err := c.ch.Write(b)
-	if err == io.EOF {
-		err = net.ErrClosed
+// write does what Write and CloseWrite want; nil is the end of what is written.
+// It may outlive close as pump does, and never outlives the connection.
+func (c *channelConn) write() {
+	for {
+		select {
+		case b := <-c.writes:
+			var w written
+			if b == nil {
+				w.err = c.ch.CloseWrite()
+			} else {
+				w.n, w.err = c.ch.Write(b)
+			}
+			c.wrote <- w
+		case <-c.closed:
+			return
+		case <-c.done:
+			return
+		}
+	}
+}
+
+// put has b written, or the writing half ended. c.writing is held.
+func (c *channelConn) put(b []byte) (int, error) {
+	select {
+	case <-c.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	if b != nil {
+		c.copied = append(c.copied[:0], b...)
+		b = c.copied
+	}
+	select {
+	case c.writes <- b:
+	case <-c.closed:
+		return 0, net.ErrClosed
+	case <-c.done:
+		return 0, net.ErrClosed
+	}
+	select {
+	case w := <-c.wrote:
+		if w.err == io.EOF {
+			w.err = net.ErrClosed
+		}
+		return w.n, w.err
+	case <-c.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (c *channelConn) Write(b []byte) (n int, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for len(b) > n && err == nil {
+		var more int
+		more, err = c.put(b[n:min(len(b), n+bulkSize)])
+		n += more
 	}
 	return n, err
 }
 
 // CloseWrite ends the writing half.
-func (c *channelConn) CloseWrite() error { return c.ch.CloseWrite() }
+func (c *channelConn) CloseWrite() error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_, err := c.put(nil)
+	return err
+}
 
 // Close ends both halves. It waits neither for the host nor for the line.
 func (c *channelConn) Close() error {

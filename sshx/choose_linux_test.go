@@ -86,3 +86,17 @@ exec ssh -o PKCS11Provider=none -o GSSAPIAuthentication=no -o IdentitiesOnly=yes
 		}
 	}
 }
+
+// A klist that waits for a service which does not answer holds nobody up.
+func TestEngine_TicketsThatNobodyTellsOf(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "klist"), []byte("#!/bin/sh\nsleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	ends(t, "klist", ticketTime, func() {
+		if hasTicket() {
+			t.Error("a ticket that nobody told of")
+		}
+	})
+}

@@ -1,12 +1,14 @@
 package sshx
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -111,11 +113,19 @@ func (ids *identities) locked() bool {
 
 func isFIDO(key ssh.PublicKey) bool { return key != nil && needsTouch(key) }
 
+// ticketTime is how long klist may take: where a service keeps the tickets, it
+// waits for that.
+const ticketTime = 2 * time.Second
+
 // hasTicket says whether a Kerberos ticket is there and good; without klist,
 // whether there is a file of them.
 func hasTicket() bool {
 	if klist, err := exec.LookPath("klist"); err == nil {
-		return exec.Command(klist, "-s").Run() == nil
+		ctx, cancel := context.WithTimeout(context.Background(), ticketTime)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, klist, "-s")
+		cmd.WaitDelay = time.Second
+		return cmd.Run() == nil
 	}
 	cache := os.Getenv("KRB5CCNAME")
 	if cache == "" {
