@@ -193,7 +193,8 @@ for line in sys.stdin:
 	if log := l.Must("logs", "gpu1/ask").Stdout; !strings.Contains(log, "got <hello>\r\n") || !strings.Contains(log, "got <end>\r\n") {
 		t.Errorf("log: %q", log)
 	}
-	x = l.PtyEnv(env, "run", "--tty", "gpu1", "--", "sh", "-c", "sleep 0.5; stty size; exit 3")
+	x = l.PtyEnv(env, "run", "--tty", "gpu1", "--", "sh", "-c", "until [ \"$(stty size)\" = '40 100' ]; do sleep 0.1; done; stty size; exit 3")
+	x.Expect("leaves it running", 30*time.Second)
 	if r := x.Wait(); r.Exit != 3 || !strings.Contains(x.Screen(), "40 100\r\n") {
 		t.Errorf("exit %d\n%s", r.Exit, x.Screen())
 	}
@@ -360,17 +361,18 @@ func TestL13_NoRoomForTheLog(t *testing.T) {
 	}
 }
 
-// TestSoak_Script: 1 GiB, and a hundred cuts.
+// TestSoak_Script: 1 GiB, and fifty cuts.
 func TestSoak_Script(t *testing.T) {
 	if os.Getenv("NBREMOTE_SOAK") == "" {
 		t.Skip("make soak")
 	}
+	t.Parallel()
 	l := lab.New(t, lab.Chain{Program: asInstalled(t)})
 	muchOutput(t, l, 1<<30)
 	host := l.Host("gpu1")
 	host.WriteFile(lab.Me, "/home/me/prints.py", printsBytes)
-	j := l.Start("run", "gpu1", "--", "python3", "prints.py", "100000000", "0.03")
-	cutOften(t, host, j, 100)
+	j := l.Start("run", "gpu1", "--", "python3", "prints.py", "50000000", "0.03")
+	cutOften(t, host, j, 50)
 	sameBytes(t, host, j.Wait())
 }
 

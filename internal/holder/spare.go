@@ -51,8 +51,9 @@ func (h *holder) streaming(ctx context.Context) (*session, error) {
 	}
 	if l, _ := h.linked.get(ctx); l != nil {
 		all := h.linked.shells()
-		if p := all.spare(); p != nil {
-			go all.refill(h.ctx)
+		p := all.spare()
+		go all.refill(h.ctx) // for the next one
+		if p != nil {
 			return p, nil
 		}
 	}

@@ -9,6 +9,9 @@ import (
 //go:embed ident.sh
 var identText string
 
+//go:embed look.sh
+var lookText string
+
 //go:embed lib.sh
 var libText string
 
@@ -44,9 +47,16 @@ var viewText string
 // The command's parent, wrap.sh, is the leader of a process session of its
 // own and holds the log; the tmux window only shows it. So neither the end of
 // tmux nor that of the connection ends a session.
-var Lib = remote.Compact(identText) + remote.Compact(libText) +
+var Lib = look + remote.Compact(libText) +
 	printer("nbr_wrap_text", remote.Basics+remote.Compact(identText)+remote.Compact(wrapText)) +
 	printer("nbr_view_text", remote.Compact(viewText))
+
+// look is what of Lib a script needs that only looks: short enough to cross the
+// line at once.
+var look = remote.Compact(identText) + remote.Compact(lookText)
+
+// looking is a script that leaves nothing on the host.
+func looking(body string) string { return remote.Prelude + remote.Places + look + body + "\n" }
 
 // printer makes a sh function that prints text; a here-document would need
 // room in /tmp.

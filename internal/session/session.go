@@ -41,7 +41,7 @@ func script(body string) string {
 // List tells of every session of this account on that machine, by one script
 // that leaves nothing there.
 func List(ctx context.Context, r remote.Runner) ([]Info, error) {
-	out, err := r.Run(ctx, remote.Prelude+remote.Places+Lib+"session_list\n")
+	out, err := r.Run(ctx, looking("session_list"))
 	if err != nil {
 		return nil, fmt.Errorf("list the sessions: %w", err)
 	}

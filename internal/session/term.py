@@ -17,10 +17,10 @@ def show(data):
         data = data[os.write(1, data):]
 
 
-def size(conn):
+def size(conn, kind=b"s"):
     try:
         columns, rows = os.get_terminal_size(0)
-        conn.sendall(b"s" + struct.pack(">HH", rows, columns))
+        conn.sendall(kind + struct.pack(">HH", rows, columns))
     except OSError:
         pass
 
@@ -40,7 +40,7 @@ def main():
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGWINCH, lambda number, frame: None)
-    size(conn)
+    size(conn, b"s" if leaves else b"i")
     while True:
         ready = select.select([0, conn, woken], [], [])[0]
         if woken in ready:

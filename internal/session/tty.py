@@ -1,6 +1,7 @@
 # A part of pump.py: one terminal in the place of two pipes. What the command
 # shows is written to the log, and to whoever is connected to the socket; they
-# send b"d", a length of two bytes and what was typed, or b"s" and the size.
+# send b"d", a length of two bytes and what was typed, or b"s" and the size, or
+# b"i" and one that counts as long as nobody has said another.
 import fcntl
 import socket
 import struct
@@ -12,7 +13,8 @@ SHOWN = 256 << 10  # of the log, for one who comes later
 
 
 class Viewer:
-    def __init__(self, conn, shown):
+    def __init__(self, pump, conn, shown):
+        self.pump = pump
         self.conn, self.out, self.typed, self.keys = conn, shown, b"", b""
         conn.setblocking(False)
 
@@ -35,10 +37,12 @@ class Viewer:
         except OSError:
             return False
         self.typed += data
-        while len(self.typed) >= 5 and self.typed[:1] == b"s" or len(self.typed) >= 3 and self.typed[:1] == b"d":
+        while len(self.typed) >= 5 and self.typed[:1] in b"si" or len(self.typed) >= 3 and self.typed[:1] == b"d":
             first, second = struct.unpack(">HH", self.typed[1:5].ljust(4, b"\0"))
-            if self.typed[:1] == b"s":
-                resize(master, first, second)
+            if self.typed[:1] != b"d":
+                if self.typed[:1] == b"s" or not self.pump.sized:
+                    resize(master, first, second)
+                self.pump.sized = self.pump.sized or self.typed[:1] == b"s"
                 self.typed = self.typed[5:]
             elif len(self.typed) < 3 + first:
                 break
@@ -57,7 +61,7 @@ def resize(master, rows, columns):
 
 class Terminal(Pump):
     def listen(self, path):
-        self.path, self.viewers, self.keys = path, {}, b""
+        self.path, self.viewers, self.keys, self.sized = path, {}, b"", False
         for old in (path, path + "n"):
             try:
                 os.unlink(old)
@@ -108,7 +112,7 @@ class Terminal(Pump):
             if self.door in ready:
                 try:
                     conn = self.door.accept()[0]
-                    self.viewers[conn] = Viewer(conn, self.shown())
+                    self.viewers[conn] = Viewer(self, conn, self.shown())
                 except OSError:
                     pass
             for conn, viewer in list(self.viewers.items()):

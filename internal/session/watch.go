@@ -87,7 +87,7 @@ func Follow(ctx context.Context, s remote.Streamer, name string, wish WatchWish)
 		at = "-" + strconv.Itoa(max(0, wish.Lines))
 	}
 	w := &Watch{Name: name, once: wish.Once, quiet: wish.Quiet, apart: index != ""}
-	return w, w.open(ctx, s, script(remote.Compact(watchText)+named(name)+w.call(at, index, "")))
+	return w, w.open(ctx, s, looking(remote.Compact(watchText)+named(name)+w.call(at, index, "")))
 }
 
 // call is the watching line of a script.
@@ -121,7 +121,7 @@ func (w *Watch) Resume(ctx context.Context, s remote.Streamer) error {
 	if w.run == "" {
 		return errors.New("go on with a session that was not seen to run")
 	}
-	return w.open(ctx, s, script(remote.Compact(watchText)+named(w.Name)+w.call(at, index, w.run)))
+	return w.open(ctx, s, looking(remote.Compact(watchText)+named(w.Name)+w.call(at, index, w.run)))
 }
 
 // Seen says that it is known which run is watched: Resume can go on with it.
