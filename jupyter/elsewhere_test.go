@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // Only what was reached by the same address, runs as far as is known and names
@@ -18,7 +20,7 @@ func TestElsewhere(t *testing.T) {
 	}
 	one := func(machine, enc string, files map[string]string) {
 		for name, text := range files {
-			write(t, filepath.Join(home, ".local/share/nbremote/sessions", machine, enc, name), text, 0o600)
+			lab.Write(t, filepath.Join(home, ".local/share/nbremote/sessions", machine, enc, name), text, 0o600)
 		}
 	}
 	spec := func(dir, reached string) string {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 // tree lists all that is under a directory, with times and sizes.
@@ -34,7 +36,7 @@ func tree(t *testing.T, dir string) []string {
 // Looking changes nothing, in whichever shell /bin/sh is.
 func TestExamine(t *testing.T) {
 	r, home := newHost(t, "SHELL=/bin/bash")
-	write(t, home+"/.bashrc", "echo hello from the shell\nsleep 0.2\n", 0o644)
+	lab.Write(t, home+"/.bashrc", "echo hello from the shell\nsleep 0.2\n", 0o644)
 	before := tree(t, home)
 	began := time.Now()
 	e, err := Examine(t.Context(), r)
@@ -60,7 +62,7 @@ func TestExamine(t *testing.T) {
 
 func TestExamine_SilentShell(t *testing.T) {
 	r, home := newHost(t, "SHELL=/bin/bash")
-	write(t, home+"/.bashrc", "sleep 30\n", 0o644)
+	lab.Write(t, home+"/.bashrc", "sleep 30\n", 0o644)
 	began := time.Now()
 	e, err := Examine(t.Context(), r)
 	if err != nil || !e.ShellSilent || e.ShellTook < 6*time.Second || time.Since(began) > 40*time.Second {
@@ -71,7 +73,7 @@ func TestExamine_SilentShell(t *testing.T) {
 // A shell that is only slow is waited for, and how long it took is known.
 func TestExamine_SlowShell(t *testing.T) {
 	r, home := newHost(t, "SHELL=/bin/bash")
-	write(t, home+"/.bashrc", "sleep 3\n", 0o644)
+	lab.Write(t, home+"/.bashrc", "sleep 3\n", 0o644)
 	e, err := Examine(t.Context(), r)
 	if err != nil || e.ShellSilent || e.ShellTook < 3*time.Second || e.BareTook > e.ShellTook-2*time.Second {
 		t.Errorf("%v: %v, a bare one %v: %+v", err, e.ShellTook, e.BareTook, e)
@@ -87,7 +89,7 @@ func TestExamine_Python(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bin := t.TempDir()
-			write(t, bin+"/python3", c.script, 0o755)
+			lab.Write(t, bin+"/python3", c.script, 0o755)
 			r, _ := newHost(t, "PATH="+bin+":/usr/bin:/bin")
 			e, err := Examine(t.Context(), r)
 			if err != nil || e.Relay || e.PythonVersion != c.version || e.PythonSaid != c.said {

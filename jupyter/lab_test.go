@@ -26,6 +26,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 // evil are lines of a user's configuration that would open the server, move
@@ -53,12 +55,12 @@ func cookieSecret(token string) string {
 }
 
 func TestA11_EachLineOverridden(t *testing.T) {
-	lab := realJupyter(t)
+	install := realJupyter(t)
 	home := t.TempDir()
-	write(t, home+"/c/jupyter_server_config.py", configText, 0o600)
-	write(t, home+"/token", testToken+"\n", 0o600)
-	write(t, home+"/.jupyter/keep", "", 0o600)
-	cmd := exec.Command(lab.Python, "testdata/resolve.py")
+	lab.Write(t, home+"/c/jupyter_server_config.py", configText, 0o600)
+	lab.Write(t, home+"/token", testToken+"\n", 0o600)
+	lab.Write(t, home+"/.jupyter/keep", "", 0o600)
+	cmd := exec.Command(install.Python, "testdata/resolve.py")
 	script, err := filepath.Abs("testdata/resolve.py")
 	if err != nil {
 		t.Fatal(err)
@@ -107,9 +109,9 @@ func TestA11_EachLineOverridden(t *testing.T) {
 func evilHome(t *testing.T, home string) {
 	lines := "c = get_config()\n" + strings.Join(evil, "\n") + "\nc.LabApp.open_browser = True\n"
 	for _, name := range []string{"jupyter_server_config.py", "jupyter_lab_config.py", "jupyter_config.py", "jupyter_notebook_config.py"} {
-		write(t, filepath.Join(home, ".jupyter", name), lines, 0o644)
+		lab.Write(t, filepath.Join(home, ".jupyter", name), lines, 0o644)
 	}
-	write(t, filepath.Join(home, ".jupyter/jupyter_server_config.json"),
+	lab.Write(t, filepath.Join(home, ".jupyter/jupyter_server_config.json"),
 		`{"ServerApp":{"token":"","allow_origin":"*","ip":"0.0.0.0","password":"sha1:x"},"IdentityProvider":{"token":""},"PasswordIdentityProvider":{"hashed_password":"argon2:x"}}`, 0o644)
 }
 
@@ -150,14 +152,14 @@ func status(t *testing.T, c *http.Client, method, path string, header ...string)
 // TestRealJupyter is one JupyterLab in a home where everything is against it,
 // looked at from all sides.
 func TestRealJupyter(t *testing.T) {
-	lab := realJupyter(t)
+	install := realJupyter(t)
 	r, home := newHost(t)
 	r.Shell = filepath.Join(t.TempDir(), "loose")
-	write(t, r.Shell, "#!/bin/sh\numask 000\nexec /bin/sh \"$@\"\n", 0o755)
+	lab.Write(t, r.Shell, "#!/bin/sh\numask 000\nexec /bin/sh \"$@\"\n", 0o755)
 	evilHome(t, home)
 	proj := filepath.Join(home, "my proj")
-	write(t, filepath.Join(proj, "a b.ipynb"), `{"cells":[],"metadata":{},"nbformat":4,"nbformat_minor":5}`, 0o644)
-	s := start1(t, r, Wish{Session: "my proj", Dir: proj, File: "a b.ipynb", Install: lab, Owner: "me@desk", Args: []string{"--debug"}})
+	lab.Write(t, filepath.Join(proj, "a b.ipynb"), `{"cells":[],"metadata":{},"nbformat":4,"nbformat_minor":5}`, 0o644)
+	s := start1(t, r, Wish{Session: "my proj", Dir: proj, File: "a b.ipynb", Install: install, Owner: "me@desk", Args: []string{"--debug"}})
 	if s.Version == "" || s.Path != "/lab/tree/a%20b.ipynb" || s.Owner != "me@desk" || s.Sock == "" || s.BaseURL != "/" {
 		t.Fatalf("%+v", s)
 	}
@@ -288,7 +290,7 @@ put panes "$(tmux -S "$NBR_RUN/tmux.sock" list-panes -a -F '#{pane_title} #{pane
 		}
 	})
 
-	url, token, ok := ParseOutput(read(t, s.Log))
+	url, token, ok := ParseOutput(lab.Read(t, s.Log))
 	if !ok || token != "" || !strings.HasPrefix(url, "http+unix://") {
 		t.Errorf("its output says %q %q %v", url, token, ok)
 	}
@@ -339,7 +341,7 @@ func sampler(words ...string) (stop func() map[string]int) {
 }
 
 func TestRestartKeepsTokenAndPort(t *testing.T) {
-	lab := realJupyter(t)
+	install := realJupyter(t)
 	r, home := newHost(t)
 	// No other test has this one, whatever runs beside it.
 	const token = "own_0123456789abcdefghijklmnopqrstuvwxyz-RESTART"
@@ -352,14 +354,14 @@ func TestRestartKeepsTokenAndPort(t *testing.T) {
 	}
 	defer func() { planted.Process.Kill(); planted.Wait() }()
 
-	first := start1(t, r, Wish{Session: "m", Dir: home, Token: token, Install: lab, UI: "server", TCP: true, Owner: "me", Setenv: []string{"A=b"}, Args: []string{"--MappingKernelManager.cull_interval=301"}})
+	first := start1(t, r, Wish{Session: "m", Dir: home, Token: token, Install: install, UI: "server", TCP: true, Owner: "me", Setenv: []string{"A=b"}, Args: []string{"--MappingKernelManager.cull_interval=301"}})
 	if first.Port == 0 || first.Sock != "" || first.Path != "/" {
 		t.Fatalf("%+v", first)
 	}
 	if err := Prove(t.Context(), dialer(first), first); err != nil {
 		t.Fatal(err)
 	}
-	if log := read(t, first.Log); strings.Contains(log, "deprecated") || strings.Contains(log, "not recognized") {
+	if log := lab.Read(t, first.Log); strings.Contains(log, "deprecated") || strings.Contains(log, "not recognized") {
 		t.Errorf("the log complains of our configuration: %s", log)
 	}
 	tab := browser(t, first)
@@ -421,10 +423,10 @@ func TestRestartKeepsTokenAndPort(t *testing.T) {
 
 // TestA11_OneStartedByHand is a server of the user's own that is open to all.
 func TestA11_OneStartedByHand(t *testing.T) {
-	lab := realJupyter(t)
+	install := realJupyter(t)
 	r, home := newHost(t)
-	write(t, filepath.Join(home, ".jupyter/jupyter_server_config.py"), "c.IdentityProvider.token = ''\n", 0o644)
-	cmd := exec.Command(filepath.Join(lab.Prefix, "bin/jupyter-server"), "--no-browser", "--allow-root", "--port=0")
+	lab.Write(t, filepath.Join(home, ".jupyter/jupyter_server_config.py"), "c.IdentityProvider.token = ''\n", 0o644)
+	cmd := exec.Command(filepath.Join(install.Prefix, "bin/jupyter-server"), "--no-browser", "--allow-root", "--port=0")
 	cmd.Env, cmd.Dir = []string{"HOME=" + home, "PATH=/usr/bin:/bin"}, home
 	out, err := cmd.StderrPipe()
 	if err != nil {
@@ -442,7 +444,7 @@ func TestA11_OneStartedByHand(t *testing.T) {
 		}
 	}
 	var h *Host
-	eventually(t, "it is found", func() bool { h = probed(t, r, Look{}); return len(h.Foreign) == 1 })
+	lab.Wait(t, 10*time.Second, "it is found", func() bool { h = probed(t, r, Look{}); return len(h.Foreign) == 1 })
 	f := h.Foreign[0]
 	if f.PID != cmd.Process.Pid || f.Port == 0 || f.Dir != home || f.Session != "main-by-hand" {
 		t.Errorf("%+v", f)

@@ -14,22 +14,23 @@ import (
 	"time"
 
 	"nbremote/internal/remote"
+	"nbremote/test/lab"
 )
 
 // env makes what an environment looks like from outside.
 func env(t *testing.T, prefix string, conda bool, packages ...string) {
 	t.Helper()
-	write(t, filepath.Join(prefix, "bin/python"), "#!/bin/sh\ntouch \"$HOME/python-was-run\"\n", 0o755)
+	lab.Write(t, filepath.Join(prefix, "bin/python"), "#!/bin/sh\ntouch \"$HOME/python-was-run\"\n", 0o755)
 	if conda {
-		write(t, filepath.Join(prefix, "conda-meta/history"), "", 0o644)
+		lab.Write(t, filepath.Join(prefix, "conda-meta/history"), "", 0o644)
 	} else {
-		write(t, filepath.Join(prefix, "pyvenv.cfg"), "", 0o644)
+		lab.Write(t, filepath.Join(prefix, "pyvenv.cfg"), "", 0o644)
 	}
 	for _, p := range packages {
-		write(t, filepath.Join(prefix, "lib/python3.11/site-packages", p+".dist-info/METADATA"), "", 0o644)
+		lab.Write(t, filepath.Join(prefix, "lib/python3.11/site-packages", p+".dist-info/METADATA"), "", 0o644)
 		if name, _, _ := strings.Cut(p, "-"); name == "jupyterlab" || name == "notebook" || name == "jupyter_server" {
 			program := map[string]string{"jupyterlab": "jupyter-lab", "notebook": "jupyter-notebook", "jupyter_server": "jupyter-server"}[name]
-			write(t, filepath.Join(prefix, "bin", program), "#!/bin/sh\ntouch \"$HOME/python-was-run\"\n", 0o755)
+			lab.Write(t, filepath.Join(prefix, "bin", program), "#!/bin/sh\ntouch \"$HOME/python-was-run\"\n", 0o755)
 		}
 	}
 }
@@ -47,11 +48,11 @@ func TestR2_WhereJupyterIsFound(t *testing.T) {
 	r, home := newHost(t)
 	in := func(p string) string { return filepath.Join(home, p) }
 	env(t, in("miniconda3"), true, "jupyterlab-4.6.6", "jupyter_server-2.21.1", "ipykernel-7.4.0")
-	write(t, in("miniconda3/condabin/conda"), "", 0o755)
+	lab.Write(t, in("miniconda3/condabin/conda"), "", 0o755)
 	env(t, in("miniconda3/envs/ds"), true, "jupyterlab-4.1.0", "jupyter_server-2.14.0")
 	env(t, in("miniconda3/envs/empty"), true)
 	env(t, in("else where/env1"), true, "notebook-6.5.7")
-	write(t, in(".conda/environments.txt"), in("miniconda3")+"\n"+in("else where/env1")+"\n/gone/away\n", 0o644)
+	lab.Write(t, in(".conda/environments.txt"), in("miniconda3")+"\n"+in("else where/env1")+"\n/gone/away\n", 0o644)
 	env(t, in(".venv"), false, "jupyterlab-4.0.0")
 	env(t, in("my_venv"), false, "jupyterlab-3.6.0", "notebook-6.5.0")
 	env(t, in("plain"), false)
@@ -61,7 +62,7 @@ func TestR2_WhereJupyterIsFound(t *testing.T) {
 	env(t, in("proj/.venv"), false, "jupyterlab-4.6.0")
 	env(t, in(".pyenv/versions/3.12.1"), false, "jupyterlab-4.4.0")
 	env(t, in(".local/share/nbremote/jupyter"), false, "jupyterlab-4.5.0") // not complete
-	write(t, in(".local/bin/keep"), "", 0o644)
+	lab.Write(t, in(".local/bin/keep"), "", 0o644)
 	if err := os.Symlink(in(".local/share/uv/tools/jupyterlab/bin/jupyter-lab"), in(".local/bin/jupyter-lab")); err != nil {
 		t.Fatal(err)
 	}
@@ -125,31 +126,31 @@ func TestR2_NoJupyter(t *testing.T) {
 }
 
 func TestR2_LoginShellKnowsMore(t *testing.T) {
-	needs(t, "bash")
-	needs(t, "setsid")
+	lab.Needs(t, "bash")
+	lab.Needs(t, "setsid")
 	r, home := newHost(t, "SHELL=/bin/bash")
 	env(t, filepath.Join(home, "apps/tools/py"), false, "jupyterlab-4.6.6")
-	write(t, filepath.Join(home, ".bashrc"), "echo welcome\ncase $- in *i*) ;; *) return ;; esac\nPATH=$HOME/apps/tools/py/bin:$PATH\n", 0o644)
+	lab.Write(t, filepath.Join(home, ".bashrc"), "echo welcome\ncase $- in *i*) ;; *) return ;; esac\nPATH=$HOME/apps/tools/py/bin:$PATH\n", 0o644)
 	h := probed(t, r, Look{})
 	if i, err := h.Pick(""); err != nil || i.String() != "JupyterLab 4.6.6 in ~/apps/tools/py" {
 		t.Errorf("%s %v", i, err)
 	}
-	write(t, filepath.Join(home, ".bashrc"), "echo nbr-path:/x:nbr-end; echo $$ >~/rc-pid; sleep 600\n", 0o644)
+	lab.Write(t, filepath.Join(home, ".bashrc"), "echo nbr-path:/x:nbr-end; echo $$ >~/rc-pid; sleep 600\n", 0o644)
 	began := time.Now()
 	h = probed(t, r, Look{})
 	if took := time.Since(began); len(h.Installs) != 0 || took > 20*time.Second {
 		t.Errorf("%v after %v", h.Installs, took)
 	}
-	eventually(t, "the login shell ended", func() bool {
-		pid, err := strconv.Atoi(strings.TrimSpace(read(t, filepath.Join(home, "rc-pid"))))
+	lab.Wait(t, 10*time.Second, "the login shell ended", func() bool {
+		pid, err := strconv.Atoi(strings.TrimSpace(lab.Read(t, filepath.Join(home, "rc-pid"))))
 		return err == nil && !alive(pid)
 	})
 }
 
 func TestProbeDirectory(t *testing.T) {
 	r, home := newHost(t)
-	write(t, filepath.Join(home, "a b/x.ipynb"), "{}", 0o644)
-	write(t, filepath.Join(home, "2024/n"), "", 0o644)
+	lab.Write(t, filepath.Join(home, "a b/x.ipynb"), "{}", 0o644)
+	lab.Write(t, filepath.Join(home, "2024/n"), "", 0o644)
 	if err := os.Symlink("a b", filepath.Join(home, "link")); err != nil {
 		t.Fatal(err)
 	}
@@ -186,9 +187,9 @@ func TestProbeProject(t *testing.T) {
 	} {
 		dir := filepath.Join(home, name)
 		env(t, filepath.Join(dir, c.prefix), c.kind == "pixi", "ipykernel-7.4.0")
-		write(t, filepath.Join(dir, c.file), c.text, 0o644)
+		lab.Write(t, filepath.Join(dir, c.file), c.text, 0o644)
 		if c.cfg != "" {
-			write(t, filepath.Join(dir, c.prefix, "pyvenv.cfg"), c.cfg, 0o644)
+			lab.Write(t, filepath.Join(dir, c.prefix, "pyvenv.cfg"), c.cfg, 0o644)
 		}
 		prefix := filepath.Join(dir, c.prefix)
 		want := ProjectEnv{Name: name, Kind: c.kind, Prefix: prefix, Python: prefix + "/bin/python", IPykernel: "7.4.0"}
@@ -199,8 +200,8 @@ func TestProbeProject(t *testing.T) {
 	env(t, filepath.Join(home, "venv"), false)
 	env(t, filepath.Join(home, "own/.venv"), false)
 	env(t, filepath.Join(home, "own/venv"), false, "jupyterlab-4.6.6")
-	write(t, filepath.Join(home, "none/bin/python"), "", 0o755)
-	write(t, filepath.Join(home, "broken/.venv/pyvenv.cfg"), "", 0o644)
+	lab.Write(t, filepath.Join(home, "none/bin/python"), "", 0o755)
+	lab.Write(t, filepath.Join(home, "broken/.venv/pyvenv.cfg"), "", 0o644)
 	for _, path := range []string{"", "own", "none", "broken"} {
 		if h := probed(t, r, Look{Path: path}); h.Project != nil {
 			t.Errorf("%q: %+v", path, h.Project)
@@ -211,7 +212,7 @@ func TestProbeProject(t *testing.T) {
 func TestProbeMachine(t *testing.T) {
 	r, home := newHost(t)
 	r.Env[1] = "PATH=" + home + "/bin:/usr/bin:/bin"
-	write(t, home+"/bin/nvidia-smi", `#!/bin/sh
+	lab.Write(t, home+"/bin/nvidia-smi", `#!/bin/sh
 case $1 in *index*) echo "0, GPU-a, NVIDIA H100, 96, 72704, 81920"; echo "1, GPU-b, NVIDIA H100, 0, 0, 81920" ;;
 *) echo "GPU-a, 1"; echo "GPU-b, $PPID" ;; esac
 `, 0o755)
@@ -223,14 +224,14 @@ case $1 in *index*) echo "0, GPU-a, NVIDIA H100, 96, 72704, 81920"; echo "1, GPU
 	if err != nil || len(m.GPUs) != 2 || m.GPUs[0] != h.GPUs[0] || m.Memory.Total != h.Memory.Total || m.Disk.Total != h.Disk.Total {
 		t.Errorf("%+v %v", m, err)
 	}
-	write(t, home+"/bin/nvidia-smi", "#!/bin/sh\necho $$ >>$HOME/smi\nexec sleep 600\n", 0o755)
+	lab.Write(t, home+"/bin/nvidia-smi", "#!/bin/sh\necho $$ >>$HOME/smi\nexec sleep 600\n", 0o755)
 	began := time.Now()
 	h = probed(t, r, Look{})
 	if took := time.Since(began); len(h.GPUs) != 0 || took > 5*time.Second {
 		t.Errorf("%v %v", h.GPUs, took)
 	}
-	for _, pid := range strings.Fields(read(t, home+"/smi")) {
-		eventually(t, "nvidia-smi ended", func() bool { n, err := strconv.Atoi(pid); return err == nil && !alive(n) })
+	for _, pid := range strings.Fields(lab.Read(t, home+"/smi")) {
+		lab.Wait(t, 10*time.Second, "nvidia-smi ended", func() bool { n, err := strconv.Atoi(pid); return err == nil && !alive(n) })
 	}
 }
 
@@ -244,21 +245,21 @@ func byHandServer(t *testing.T, home, runtime string) int {
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	pid := cmd.Process.Pid
-	write(t, filepath.Join(home, ".local/share/jupyter/runtime", fmt.Sprintf("jpserver-%d.json", pid)), strings.ReplaceAll(runtime, "PID", fmt.Sprint(pid)), 0o600)
+	lab.Write(t, filepath.Join(home, ".local/share/jupyter/runtime", fmt.Sprintf("jpserver-%d.json", pid)), strings.ReplaceAll(runtime, "PID", fmt.Sprint(pid)), 0o600)
 	return pid
 }
 
 func TestForeignServers(t *testing.T) {
 	r, home := newHost(t)
-	write(t, filepath.Join(home, ".jupyter/jupyter_server_config.py"), "c.IdentityProvider.token = ''\n", 0o644)
+	lab.Write(t, filepath.Join(home, ".jupyter/jupyter_server_config.py"), "c.IdentityProvider.token = ''\n", 0o644)
 	pid := byHandServer(t, home, `{"pid":PID,"sock":"/run/x","root_dir":"`+home+`/old","token":"0123456789abcdef","version":"2.1.0","base_url":"/b/"}`)
 	byHandServer(t, home, `{"pid":1,"sock":"/run/y","token":"x"}`)           // not its own pid
 	byHandServer(t, home, `{"pid":PID,"port":80,"base_url":"javascript:"}`)  // hostile
 	byHandServer(t, home, strings.Repeat("x", 70000))                        // huge
 	byHandServer(t, home, `{"pid":PID,"port":1,"token":"x","secure":true}`)  // https
 	byHandServer(t, home, `{"pid":PID,"port":1,"token":"x","root_dir":"/"}`) // nobody listens there
-	write(t, filepath.Join(home, ".local/share/jupyter/runtime/jpserver-999999999.json"), `{"pid":999999999,"port":80}`, 0o600)
-	write(t, filepath.Join(home, ".local/share/jupyter/runtime/jpserver-1;x.json"), `{"pid":1,"port":80}`, 0o600)
+	lab.Write(t, filepath.Join(home, ".local/share/jupyter/runtime/jpserver-999999999.json"), `{"pid":999999999,"port":80}`, 0o600)
+	lab.Write(t, filepath.Join(home, ".local/share/jupyter/runtime/jpserver-1;x.json"), `{"pid":1,"port":80}`, 0o600)
 	h := probed(t, r, Look{})
 	if len(h.Foreign) != 1 {
 		t.Fatalf("%+v", h.Foreign)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"nbremote/internal/remote"
+	"nbremote/test/lab"
 )
 
 const (
@@ -26,26 +27,11 @@ const (
 // the test.
 func newHost(t *testing.T, env ...string) (remote.Local, string) {
 	t.Helper()
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	home := t.TempDir()
 	r := remote.Local{Dir: home, Env: append([]string{"HOME=" + home, "PATH=/usr/bin:/bin", "SHELL=/bin/sh"}, env...)}
 	t.Cleanup(func() { sweep(t, r) })
 	return r, home
-}
-
-func needs(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		missing(t, program)
-	}
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("needs %s", what)
-	}
-	t.Skipf("needs %s", what)
 }
 
 // sweep ends all sessions of a host and removes what is outside of its home.
@@ -76,7 +62,7 @@ func realJupyter(t *testing.T) Install {
 		prefix = p
 	}
 	if _, err := os.Stat(filepath.Join(prefix, "bin/jupyter-lab")); err != nil {
-		missing(t, "JupyterLab in "+prefix)
+		lab.Missing(t, "JupyterLab in "+prefix)
 	}
 	return Install{
 		Name: "lab", Kind: "venv", Prefix: prefix, Python: prefix + "/bin/python",
@@ -88,7 +74,7 @@ func realJupyter(t *testing.T) Install {
 func stub(t *testing.T, text string) Install {
 	t.Helper()
 	prefix := t.TempDir()
-	write(t, filepath.Join(prefix, "bin/jupyter-lab"), "#!/bin/sh\n"+text+"\n", 0o755)
+	lab.Write(t, filepath.Join(prefix, "bin/jupyter-lab"), "#!/bin/sh\n"+text+"\n", 0o755)
 	return Install{Name: "stub", Kind: "venv", Prefix: prefix, Python: prefix + "/bin/python", programs: []string{"jupyter-lab"}}
 }
 
@@ -97,35 +83,13 @@ func listening(t *testing.T, more string) Install {
 	t.Helper()
 	python, err := exec.LookPath("/usr/bin/python3")
 	if err != nil {
-		missing(t, "python3")
+		lab.Missing(t, "python3")
 	}
 	here, err := filepath.Abs("testdata/stub.py")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stub(t, more+"\nexec "+python+" -S -E "+remote.Quote(here)+` "$@"`)
-}
-
-func write(t *testing.T, path, text string, mode os.FileMode) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 func dialer(s *Server) func(context.Context) (net.Conn, error) {
@@ -158,16 +122,6 @@ func zombie(stat string) bool {
 		}
 	}
 	return true
-}
-
-// eventually waits for a condition, ten seconds at most.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for limit := time.Now().Add(10 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatalf("after 10 s still not: %s", what)
-		}
-	}
 }
 
 func start1(t *testing.T, r remote.Runner, w Wish) *Server {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // fakeUV makes environments without downloading anything.
@@ -31,8 +33,8 @@ esac
 func TestInstallJupyter(t *testing.T) {
 	r, home := newHost(t)
 	r.Env[1] = "PATH=" + home + "/bin:/usr/bin:/bin"
-	write(t, home+"/bin/uv", fakeUV, 0o755)
-	write(t, home+"/no-network", "", 0o644)
+	lab.Write(t, home+"/bin/uv", fakeUV, 0o755)
+	lab.Write(t, home+"/no-network", "", 0o644)
 	h := probed(t, r, Look{})
 	if how, err := h.CanInstall(); how != "uv" || err != nil {
 		t.Fatal(how, err)
@@ -46,7 +48,7 @@ func TestInstallJupyter(t *testing.T) {
 		t.Errorf("a broken one is taken: %+v", h.Installs)
 	}
 	leftover := filepath.Join(home, ".local/share/nbremote/jupyter/leftover")
-	write(t, leftover, "", 0o644)
+	lab.Write(t, leftover, "", 0o644)
 	os.Remove(home + "/no-network")
 
 	var wg sync.WaitGroup
@@ -66,7 +68,7 @@ func TestInstallJupyter(t *testing.T) {
 			t.Errorf("no %q in %q", want, lines)
 		}
 	}
-	if calls := read(t, home+"/uv-calls"); strings.Count(calls, "pip install") != 2 {
+	if calls := lab.Read(t, home+"/uv-calls"); strings.Count(calls, "pip install") != 2 {
 		t.Errorf("installed more than once:\n%s", calls)
 	}
 	if _, err := os.Stat(leftover); err == nil {

@@ -9,13 +9,15 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // squat listens on a port of 127.0.0.1 as another user.
 func squat(t *testing.T, port int) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		missing(t, "root, to be another user")
+		lab.Missing(t, "root, to be another user")
 	}
 	cmd := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf(
 		"import socket,time; s=socket.socket(); s.setsockopt(1,2,1); s.bind(('127.0.0.1',%d)); s.listen(); print('x',flush=True); time.sleep(600)", port))

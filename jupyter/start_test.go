@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nbremote/internal/session"
+	"nbremote/test/lab"
 )
 
 func TestR9_JupyterThatDoesNotComeUp(t *testing.T) {
@@ -135,7 +136,7 @@ func TestR9_KilledJupyterIsStartedAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Kill()
-	eventually(t, "dead", func() bool { return !alive(first.PID) })
+	lab.Wait(t, 10*time.Second, "dead", func() bool { return !alive(first.PID) })
 	h, err := Probe(t.Context(), r, Look{})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func TestR8_Names(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := name[:min(len(name), 40)] + ".ipynb"
-		write(t, filepath.Join(dir, file), "{}", 0o644)
+		lab.Write(t, filepath.Join(dir, file), "{}", 0o644)
 		look := Look{Path: "~/d/" + name + "/" + file}
 		h, err := Probe(t.Context(), r, look)
 		if err != nil || h.Dir != dir || h.File != file {
@@ -201,7 +202,7 @@ func TestR8_Names(t *testing.T) {
 }
 
 func TestR8_OddHome(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	r, home := newHost(t)
 	odd := filepath.Join(home, "ho me:'x' "+strings.Repeat("y", 100))
 	if err := os.Mkdir(odd, 0o755); err != nil {
@@ -281,11 +282,11 @@ func TestR14_StaleFiles(t *testing.T) {
 	// The files of a server that was killed: its pid is this test's by now.
 	dir, run := filepath.Dir(s.Log), filepath.Dir(s.Sock)
 	me := os.Getpid()
-	write(t, filepath.Join(run, fmt.Sprintf("jpserver-%d.json", me)), fmt.Sprintf(`{"pid":%d,"port":1,"token":"old"}`, me), 0o600)
-	old := strings.Fields(read(t, filepath.Join(dir, "pid")))
+	lab.Write(t, filepath.Join(run, fmt.Sprintf("jpserver-%d.json", me)), fmt.Sprintf(`{"pid":%d,"port":1,"token":"old"}`, me), 0o600)
+	old := strings.Fields(lab.Read(t, filepath.Join(dir, "pid")))
 	old[0] = fmt.Sprint(me)
-	write(t, filepath.Join(dir, "pid"), strings.Join(old, " ")+"\n", 0o600)
-	write(t, filepath.Join(dir, "child"), strings.Join(old, " ")+"\n", 0o600)
+	lab.Write(t, filepath.Join(dir, "pid"), strings.Join(old, " ")+"\n", 0o600)
+	lab.Write(t, filepath.Join(dir, "child"), strings.Join(old, " ")+"\n", 0o600)
 	h, err := Probe(t.Context(), r, Look{})
 	if err != nil || h.Running("m") != nil {
 		t.Fatalf("%v %+v", err, h)
@@ -328,7 +329,7 @@ func TestL2_FiftyStarts(t *testing.T) {
 			first++
 		}
 	}
-	if n := strings.Count(read(t, filepath.Join(home, "stub-starts")), "\n"); n != 1 || first != 1 {
+	if n := strings.Count(lab.Read(t, filepath.Join(home, "stub-starts")), "\n"); n != 1 || first != 1 {
 		t.Errorf("%d started, %d say so", n, first)
 	}
 	if err := Prove(t.Context(), dialer(servers[7]), servers[7]); err != nil {
@@ -356,7 +357,7 @@ func TestEnvironmentOfJupyter(t *testing.T) {
 	r, home := newHost(t, "LANG=C.UTF-8", "JUPYTER_TOKEN=evil", "JUPYTER_PORT=1", "JUPYTER_NO_CONFIG=1")
 	install := listening(t, "")
 	s := start1(t, r, Wish{Session: "m", Dir: home, Install: install, Setenv: []string{"A=it's $HOME", "JUPYTER_TOKEN=evil2"}, Args: []string{"--debug", "a b"}})
-	log := read(t, s.Log)
+	log := lab.Read(t, s.Log)
 	for _, want := range []string{
 		`argv ['--no-browser', '--debug', 'a b']`, `"A": "it's $HOME"`, `"VIRTUAL_ENV": "` + install.Prefix + `"`,
 		`"PATH": "` + install.Prefix + `/bin:/usr/bin:/bin"`, `"HOME": "` + home + `"`, `"LANG": "C.UTF-8"`, "umask 022",
@@ -482,7 +483,7 @@ func TestA5_TokenThatOthersCouldRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			file := filepath.Join(filepath.Dir(s.Log), "jupyter-token")
-			if s.Token != known || read(t, file) != known {
+			if s.Token != known || lab.Read(t, file) != known {
 				t.Fatalf("not set up: %+v", s)
 			}
 			if err := spoil(file); err != nil {

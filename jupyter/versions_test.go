@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"nbremote/test/lab"
 )
 
 // servers are the Jupyter servers of several years, each with its own names for
@@ -42,7 +44,7 @@ func serverOf(t *testing.T, version string) Install {
 	t.Helper()
 	prefix := realPrefix + servers[version]
 	if _, err := os.Stat(prefix + "/bin/jupyter-server"); err != nil {
-		missing(t, "jupyter_server in "+prefix)
+		lab.Missing(t, "jupyter_server in "+prefix)
 	}
 	return Install{Name: version, Kind: "venv", Prefix: prefix, Python: prefix + "/bin/python", programs: []string{"jupyter-server"}}
 }
@@ -56,7 +58,7 @@ func TestServers_PingsAndLimits(t *testing.T) {
 			t.Run(version+"_"+way, func(t *testing.T) {
 				t.Parallel()
 				r, home := newHost(t)
-				write(t, home+"/.jupyter/jupyter_server_config.py", limited, 0o600)
+				lab.Write(t, home+"/.jupyter/jupyter_server_config.py", limited, 0o600)
 				install := serverOf(t, version)
 				var s *Server
 				if way == "twin" {
@@ -113,7 +115,7 @@ func ofUser(t *testing.T, install Install, home string) *Server {
 	for {
 		var err error
 		if files, _ := filepath.Glob(home + "/run/jpserver-*.json"); len(files) == 1 {
-			if got, perr := parseRuntime([]byte(read(t, files[0]))); perr == nil {
+			if got, perr := parseRuntime([]byte(lab.Read(t, files[0]))); perr == nil {
 				s.Version = got.Version
 				var c net.Conn
 				if c, err = dialer(s)(t.Context()); err == nil {

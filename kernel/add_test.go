@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 const base = testTop + "/jupyter"
@@ -33,7 +35,7 @@ func check(t *testing.T, a *Added, env Environment, dir string) {
 		t.Errorf("in the kernels' folder: %v", left)
 	}
 	var spec kernelJSON
-	if err := json.Unmarshal([]byte(read(t, a.Dir+"/kernel.json")), &spec); err != nil {
+	if err := json.Unmarshal([]byte(lab.Read(t, a.Dir+"/kernel.json")), &spec); err != nil {
 		t.Fatal(err)
 	}
 	ours := spec.Metadata.Ours
@@ -56,7 +58,7 @@ func TestAdd_ByItself(t *testing.T) {
 	r, home := newHost(t)
 	// Others may read kernelspecs, whatever the umask.
 	r.Shell = filepath.Join(home, "strict")
-	write(t, r.Shell, "#!/bin/sh\numask 077\nexec /bin/sh \"$@\"\n", 0o755)
+	lab.Write(t, r.Shell, "#!/bin/sh\numask 077\nexec /bin/sh \"$@\"\n", 0o755)
 	env := venv(t, home+"/ds", base)
 	check(t, mustAdd(t, r, Wish{Env: env}), env, kernelsOf(home))
 }
@@ -98,10 +100,10 @@ func TestAdd_WhereServerLooks(t *testing.T) {
 func TestAdd_ServerOfItsOwnFolderOnly(t *testing.T) {
 	t.Parallel()
 	r, home := newHost(t)
-	env, lab := venv(t, home+"/ds", base), venv(t, home+"/lab", base)
-	own := lab.Prefix + "/share/jupyter/kernels"
-	write(t, home+"/.jupyter/jupyter_server_config.py", "import os\nos.environ['JUPYTER_DATA_DIR'] = '/nowhere'\n", 0o644)
-	s := jupyterOf(t, lab, home)
+	env, labEnv := venv(t, home+"/ds", base), venv(t, home+"/lab", base)
+	own := labEnv.Prefix + "/share/jupyter/kernels"
+	lab.Write(t, home+"/.jupyter/jupyter_server_config.py", "import os\nos.environ['JUPYTER_DATA_DIR'] = '/nowhere'\n", 0o644)
+	s := jupyterOf(t, labEnv, home)
 	check(t, mustAdd(t, r, Wish{Env: env, Server: s}), env, own)
 	idle(t, s)
 	if left := files(kernelsOf(home)); len(left) > 0 {
@@ -112,8 +114,8 @@ func TestAdd_ServerOfItsOwnFolderOnly(t *testing.T) {
 func TestAdd_Unseen(t *testing.T) {
 	t.Parallel()
 	r, home := newHost(t)
-	env, lab := venv(t, home+"/ds", base), venv(t, home+"/lab", base)
-	s := jupyterOf(t, lab, home, "--KernelSpecManager.allowed_kernelspecs={'python3'}")
+	env, labEnv := venv(t, home+"/ds", base), venv(t, home+"/lab", base)
+	s := jupyterOf(t, labEnv, home, "--KernelSpecManager.allowed_kernelspecs={'python3'}")
 	before := files(home)
 	_, err := Add(t.Context(), r, Wish{Env: env, Server: s})
 	var unseen *UnseenError
@@ -163,7 +165,7 @@ func TestAdd_StaleTrials(t *testing.T) {
 	env := venv(t, home+"/ds", base)
 	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "new": time.Minute} {
 		dir := kernelsOf(home) + "/" + trialPrefix + name
-		write(t, dir+"/kernel.json", "{}", 0o644)
+		lab.Write(t, dir+"/kernel.json", "{}", 0o644)
 		when := time.Now().Add(-age)
 		if err := os.Chtimes(dir, when, when); err != nil {
 			t.Fatal(err)
@@ -184,7 +186,7 @@ func TestAdd_StaleKernel(t *testing.T) {
 	env := venv(t, home+"/ds", base)
 	s := jupyter(t, home, false)
 	dir := kernelsOf(home) + "/" + trialPrefix + "old"
-	write(t, dir+"/kernel.json", `{"argv":["`+env.Python+`","-m","ipykernel_launcher","-f","{connection_file}"],"display_name":"x"}`, 0o644)
+	lab.Write(t, dir+"/kernel.json", `{"argv":["`+env.Python+`","-m","ipykernel_launcher","-f","{connection_file}"],"display_name":"x"}`, 0o644)
 	post(t, s, "api/kernels", `{"name":"`+trialPrefix+`old"}`)
 	post(t, s, "api/kernels", `{"name":"python3"}`)
 	os.RemoveAll(dir)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 const uv = testTop + "/tools/bin/uv"
@@ -63,7 +65,7 @@ func TestInstall_UVWithoutPip(t *testing.T) {
 func uvProject(t *testing.T, home string, env []string) Environment {
 	t.Helper()
 	dir := home + "/proj"
-	write(t, dir+"/pyproject.toml", "[project]\nname = \"proj\"\nversion = \"0.1\"\nrequires-python = \">=3.11\"\ndependencies = []\n"+
+	lab.Write(t, dir+"/pyproject.toml", "[project]\nname = \"proj\"\nversion = \"0.1\"\nrequires-python = \">=3.11\"\ndependencies = []\n"+
 		"[tool.uv]\nenvironments = [\"sys_platform == 'linux'\"]\n", 0o644)
 	command(t, env, uv, "sync", "-q", "--project", dir)
 	return Environment{Name: "proj", Kind: "uv", Prefix: dir + "/.venv", Python: dir + "/.venv/bin/python", Project: dir, Tool: uv}
@@ -78,7 +80,7 @@ func TestInstall_UVProject(t *testing.T) {
 		t.Errorf("%+v", offers)
 	}
 	install(t, r, env, "uv")
-	if !strings.Contains(read(t, env.Project+"/pyproject.toml"), "ipykernel") {
+	if !strings.Contains(lab.Read(t, env.Project+"/pyproject.toml"), "ipykernel") {
 		t.Error("the project does not know it")
 	}
 	if a := mustAdd(t, r, Wish{Env: env}); a.Prefix != env.Prefix || len(a.Notes) > 0 {
@@ -91,7 +93,7 @@ func TestAdd_WithUV(t *testing.T) {
 	r, home := newHost(t)
 	r = offline(t, r, home)
 	env := uvProject(t, home, r.Env)
-	before := read(t, env.Project+"/pyproject.toml")
+	before := lab.Read(t, env.Project+"/pyproject.toml")
 	s := jupyter(t, home, false, r.Env[4:]...)
 	for _, server := range []*Server{nil, s} {
 		w := Wish{Env: env, With: true, Server: server, Name: "with"}
@@ -100,7 +102,7 @@ func TestAdd_WithUV(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	if read(t, env.Project+"/pyproject.toml") != before {
+	if lab.Read(t, env.Project+"/pyproject.toml") != before {
 		t.Error("the project was changed")
 	}
 	idle(t, s)
@@ -118,9 +120,9 @@ func TestInstall_Poetry(t *testing.T) {
 	r, home := newHost(t)
 	r = offline(t, r, home)
 	poetry := testTop + "/tools/bin/poetry"
-	needs(t, poetry)
+	lab.Needs(t, poetry)
 	dir := home + "/proj"
-	write(t, dir+"/pyproject.toml", "[project]\nname = \"proj\"\nversion = \"0.1\"\nrequires-python = \">=3.11,<4\"\n[tool.poetry]\npackage-mode = false\n"+
+	lab.Write(t, dir+"/pyproject.toml", "[project]\nname = \"proj\"\nversion = \"0.1\"\nrequires-python = \">=3.11,<4\"\n[tool.poetry]\npackage-mode = false\n"+
 		"[[tool.poetry.source]]\nname = \"wheels\"\npriority = \"primary\"\nurl = \""+simpleIndex(t)+"\"\n", 0o644)
 	r.Env = append(r.Env, "POETRY_VIRTUALENVS_IN_PROJECT=1", "POETRY_CACHE_DIR="+home+"/.cache/poetry")
 	cmd := append([]string{"env", "-C", dir}, poetry, "install", "-n", "-q")
@@ -130,7 +132,7 @@ func TestInstall_Poetry(t *testing.T) {
 		t.Errorf("%+v", offers)
 	}
 	install(t, r, env, "poetry")
-	if !strings.Contains(read(t, dir+"/pyproject.toml"), "ipykernel") {
+	if !strings.Contains(lab.Read(t, dir+"/pyproject.toml"), "ipykernel") {
 		t.Error("the project does not know it")
 	}
 	if a := mustAdd(t, r, Wish{Env: env}); a.Prefix != env.Prefix {
@@ -189,7 +191,7 @@ func TestAdd_AncientIPykernel(t *testing.T) {
 		if a.IPykernel != "5.5.6" || a.Unchanged != (server != nil) {
 			t.Errorf("%+v", a)
 		}
-		if strings.Contains(read(t, a.Dir+"/kernel.json"), `"debugger": true`) {
+		if strings.Contains(lab.Read(t, a.Dir+"/kernel.json"), `"debugger": true`) {
 			t.Error("it promises a debugger")
 		}
 	}
@@ -215,14 +217,14 @@ func TestAdd_FakedConda(t *testing.T) {
 	r, home := newHost(t)
 	env := venv(t, home+"/c", base)
 	env.Kind, env.Name = "conda", "my conda"
-	write(t, env.Prefix+"/conda-meta/python-3.11.2-0.json", "{}", 0o644)
-	write(t, env.Prefix+"/etc/conda/activate.d/cuda.sh", `[[ -n $CONDA_PREFIX ]] && words=(a b) && echo "${words[1]} $CONDA_DEFAULT_ENV $$" >>"$CONDA_PREFIX/activated"`+"\n", 0o644)
+	lab.Write(t, env.Prefix+"/conda-meta/python-3.11.2-0.json", "{}", 0o644)
+	lab.Write(t, env.Prefix+"/etc/conda/activate.d/cuda.sh", `[[ -n $CONDA_PREFIX ]] && words=(a b) && echo "${words[1]} $CONDA_DEFAULT_ENV $$" >>"$CONDA_PREFIX/activated"`+"\n", 0o644)
 	a := mustAdd(t, r, Wish{Env: env})
-	lines := strings.Split(strings.TrimSpace(read(t, env.Prefix+"/activated")), "\n")
+	lines := strings.Split(strings.TrimSpace(lab.Read(t, env.Prefix+"/activated")), "\n")
 	if len(lines) < 2 || !strings.HasPrefix(lines[0], "b my conda ") || lines[0] == lines[1] {
 		t.Errorf("the activation ran: %q", lines)
 	}
-	spec := parseSpec(a.Name, a.Dir, []byte(read(t, a.Dir+"/kernel.json")))
+	spec := parseSpec(a.Name, a.Dir, []byte(lab.Read(t, a.Dir+"/kernel.json")))
 	if spec.Argv[0] != "/usr/bin/bash" || spec.Interpreter != env.Python || spec.Kind != "conda" || spec.Env["CONDA_PREFIX"] != env.Prefix {
 		t.Errorf("%+v", spec)
 	}
@@ -237,13 +239,13 @@ func TestAdd_Setup(t *testing.T) {
 	r, home := newHost(t)
 	env := venv(t, home+"/ds", base)
 	// A profile that reads its stdin must not get what is not for it.
-	write(t, home+"/.bash_profile", "cat >>"+home+"/read\n", 0o644)
+	lab.Write(t, home+"/.bash_profile", "cat >>"+home+"/read\n", 0o644)
 	w := Wish{Env: env, Setup: `module() { export "MODULE=$2"; }; module load ${NAME}{prefix}; echo "$MODULE" >>` + home + `/said`, Setenv: []string{"NAME=cuda"}}
 	mustAdd(t, r, w)
-	if said := read(t, home+"/said"); said != "cuda{prefix}\ncuda{prefix}\n" {
+	if said := lab.Read(t, home+"/said"); said != "cuda{prefix}\ncuda{prefix}\n" {
 		t.Errorf("%q", said)
 	}
-	if got := read(t, home+"/read"); got != "" {
+	if got := lab.Read(t, home+"/read"); got != "" {
 		t.Errorf("the profile read %q", got)
 	}
 	w.Name, w.Setup = "bad", "no-such-program --load || exit 3"
@@ -260,17 +262,17 @@ func TestAdd_FakedTorch(t *testing.T) {
 	r, home := newHost(t)
 	env := venv(t, home+"/ds", base)
 	torch := site(t, env.Prefix) + "/torch/__init__.py"
-	write(t, torch, "__version__ = '2.9.1+cu130'\nclass version: cuda = '13.0'\nclass cuda:\n    device_count = staticmethod(lambda: 2)\n", 0o644)
+	lab.Write(t, torch, "__version__ = '2.9.1+cu130'\nclass version: cuda = '13.0'\nclass cuda:\n    device_count = staticmethod(lambda: 2)\n", 0o644)
 	a := mustAdd(t, r, Wish{Env: env})
 	if a.Torch != "2.9.1+cu130" || a.CUDA != "13.0" || a.GPUs != 2 || len(a.Notes) > 0 {
 		t.Errorf("%+v", a)
 	}
-	write(t, torch, "raise ImportError('libcudart.so.13: cannot open shared object file')\n", 0o644)
+	lab.Write(t, torch, "raise ImportError('libcudart.so.13: cannot open shared object file')\n", 0o644)
 	a = mustAdd(t, r, Wish{Env: env})
 	if a.Torch != "" || len(a.Notes) != 1 || !strings.Contains(a.Notes[0], "libcudart.so.13") {
 		t.Errorf("%+v", a)
 	}
-	write(t, torch, "import time\ntime.sleep(600)\n", 0o644)
+	lab.Write(t, torch, "import time\ntime.sleep(600)\n", 0o644)
 	a = mustAdd(t, r, Wish{Env: env, Timeout: 30 * time.Second})
 	if a.Torch != "" || len(a.Notes) != 1 || !strings.Contains(a.Notes[0], "in time") {
 		t.Errorf("%+v", a)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 func TestAdd_NoIPykernel(t *testing.T) {
@@ -29,7 +31,7 @@ func TestAdd_NoIPykernel(t *testing.T) {
 func broken(t *testing.T, path, python string) Environment {
 	t.Helper()
 	env := venv(t, path, base)
-	write(t, site(t, path)+"/ipykernel_launcher.py", python, 0o644)
+	lab.Write(t, site(t, path)+"/ipykernel_launcher.py", python, 0o644)
 	return env
 }
 
@@ -89,7 +91,7 @@ func TestAdd_GivenUp(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { _, err := Add(ctx, r, w); done <- err }()
-			eventually(t, "the kernel runs", func() bool { _, err := os.Stat(home + "/hangs"); return err == nil })
+			lab.Wait(t, 10*time.Second, "the kernel runs", func() bool { _, err := os.Stat(home + "/hangs"); return err == nil })
 			if trials, _ := filepath.Glob(kernelsOf(home) + "/" + trialPrefix + "*"); len(trials) != 1 {
 				t.Errorf("trials: %v", trials)
 			}
@@ -97,9 +99,9 @@ func TestAdd_GivenUp(t *testing.T) {
 			if err := <-done; !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
 			}
-			eventually(t, "nothing is left in the kernels' folder", func() bool { return len(files(kernelsOf(home))) == 0 })
+			lab.Wait(t, 10*time.Second, "nothing is left in the kernels' folder", func() bool { return len(files(kernelsOf(home))) == 0 })
 			if w.Server != nil {
-				eventually(t, "the server has no kernel", func() bool { return len(ParseRunning(get(t, w.Server, "api/kernels"), nil)) == 0 })
+				lab.Wait(t, 10*time.Second, "the server has no kernel", func() bool { return len(ParseRunning(get(t, w.Server, "api/kernels"), nil)) == 0 })
 			}
 		})
 	}
@@ -152,7 +154,7 @@ func TestAdd_NoFolderCanBe(t *testing.T) {
 	t.Parallel()
 	r, home := newHost(t)
 	env := venv(t, home+"/ds", base)
-	write(t, home+"/.local/share/jupyter", "a file", 0o644)
+	lab.Write(t, home+"/.local/share/jupyter", "a file", 0o644)
 	_, err := Add(t.Context(), r, Wish{Env: env})
 	var not *MissingError
 	if !errors.As(err, &not) || not.Cause() == "" {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"nbremote/internal/remote"
+	"nbremote/test/lab"
 )
 
 const (
@@ -24,30 +25,13 @@ const (
 	testToken = "tok_0123456789abcdefghijklmnopqrstuvwxyz-ABCD"
 )
 
-func needs(t testing.TB, paths ...string) {
-	t.Helper()
-	for _, path := range paths {
-		if _, err := os.Stat(path); err != nil {
-			missing(t, path)
-		}
-	}
-}
-
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("needs %s", what)
-	}
-	t.Skipf("needs %s (make deps)", what)
-}
-
 // newHost is a machine of its own: a home, and a directory for temporary files.
 func newHost(t testing.TB, env ...string) (remote.Local, string) {
 	t.Helper()
 	home, tmp := t.TempDir(), t.TempDir()
 	r := remote.Local{Dir: home, Env: append([]string{"HOME=" + home, "PATH=/usr/bin:/bin", "SHELL=/bin/sh", "TMPDIR=" + tmp}, env...)}
 	t.Cleanup(func() {
-		eventually(t, "nothing runs in "+home, func() bool { return len(runningIn(home)) == 0 })
+		lab.Wait(t, 10*time.Second, "nothing runs in "+home, func() bool { return len(runningIn(home)) == 0 })
 		for _, name := range files(tmp) {
 			if !strings.HasPrefix(name, "uv-") { // uv's own locks
 				t.Errorf("left in the temporary directory: %s", name)
@@ -86,24 +70,13 @@ func files(dir string) (found []string) {
 	return found
 }
 
-// eventually waits for a condition, ten seconds at most.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for limit := time.Now().Add(10 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Errorf("after 10 s still not: %s", what)
-			return
-		}
-	}
-}
-
 // venv is an environment at path that sees the packages of base: as quick as
 // linking, as real as any other.
 func venv(t testing.TB, path, base string) Environment {
 	t.Helper()
-	needs(t, base+"/bin/python", "/usr/bin/python3")
+	lab.Needs(t, base+"/bin/python", "/usr/bin/python3")
 	command(t, nil, "/usr/bin/python3", "-m", "venv", "--without-pip", path)
-	write(t, site(t, path)+"/base.pth", site(t, base)+"\n", 0o644)
+	lab.Write(t, site(t, path)+"/base.pth", site(t, base)+"\n", 0o644)
 	return Environment{Name: filepath.Base(path), Kind: "venv", Prefix: path, Python: path + "/bin/python", Version: "3.11"}
 }
 
@@ -123,7 +96,7 @@ func escape(path string) string {
 // bare is an environment with nothing in it.
 func bare(t testing.TB, path string) Environment {
 	t.Helper()
-	needs(t, "/usr/bin/python3")
+	lab.Needs(t, "/usr/bin/python3")
 	command(t, nil, "/usr/bin/python3", "-m", "venv", "--without-pip", path)
 	return Environment{Name: filepath.Base(path), Kind: "venv", Prefix: path, Python: path + "/bin/python"}
 }
@@ -146,7 +119,7 @@ func TestMain(m *testing.M) {
 // offline lets pip and uv install from the folder of wheels alone.
 func offline(t testing.TB, r remote.Local, home string) remote.Local {
 	t.Helper()
-	needs(t, testTop+"/wheels", testTop+"/tools/bin/uv")
+	lab.Needs(t, testTop+"/wheels", testTop+"/tools/bin/uv")
 	r.Env = append(r.Env,
 		"PIP_NO_INDEX=1", "PIP_FIND_LINKS="+testTop+"/wheels", "UV_NO_INDEX=1", "UV_FIND_LINKS="+testTop+"/wheels", "UV_OFFLINE=1",
 		"UV_PYTHON=/usr/bin/python3", "UV_PYTHON_DOWNLOADS=never", "UV_CACHE_DIR="+unpacked, "PIP_CACHE_DIR="+home+"/.cache/pip")
@@ -183,28 +156,6 @@ func command(t testing.TB, env []string, argv ...string) string {
 	return string(out)
 }
 
-func write(t testing.TB, path, text string, mode os.FileMode) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func read(t testing.TB, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func mustAdd(t testing.TB, r remote.Runner, w Wish) *Added {
 	t.Helper()
 	began := time.Now()
@@ -229,7 +180,7 @@ func small(t testing.TB, dir string) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		missing(t, "root, to mount a small file system")
+		lab.Missing(t, "root, to mount a small file system")
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
 }

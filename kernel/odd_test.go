@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // The names of F7 and worse: what JSON, sh, string.Template and Jupyter's own
@@ -37,7 +39,7 @@ func TestF7_OddNames(t *testing.T) {
 				t.Errorf("%+v", a)
 			}
 			var spec kernelJSON
-			if err := json.Unmarshal([]byte(read(t, a.Dir+"/kernel.json")), &spec); err != nil || spec.DisplayName != a.DisplayName {
+			if err := json.Unmarshal([]byte(lab.Read(t, a.Dir+"/kernel.json")), &spec); err != nil || spec.DisplayName != a.DisplayName {
 				t.Errorf("%v %+v", err, spec)
 			}
 		})
@@ -85,7 +87,7 @@ func TestF1_NamesAreNoShellText(t *testing.T) {
 	if a.DisplayName != evil || CheckName(a.Name) != nil {
 		t.Errorf("%+v", a)
 	}
-	spec := parseSpec(a.Name, a.Dir, []byte(read(t, a.Dir+"/kernel.json")))
+	spec := parseSpec(a.Name, a.Dir, []byte(lab.Read(t, a.Dir+"/kernel.json")))
 	if want := strings.ReplaceAll(evil, "$", "$$"); spec.Env["EVIL"] != want || spec.Env["HALF"] != "a${EVIL}b$$c" {
 		t.Errorf("%q", spec.Env)
 	}

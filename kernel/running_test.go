@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 func TestRunning_Real(t *testing.T) {
@@ -31,7 +33,7 @@ func TestRunning_Real(t *testing.T) {
 			if err := Restart(t.Context(), dial, *s, id); err != nil {
 				t.Error(err)
 			}
-			eventually(t, "it is another process", func() bool { return pidOf(t, id) != before })
+			lab.Wait(t, 10*time.Second, "it is another process", func() bool { return pidOf(t, id) != before })
 			// Last, since one that is just starting may die of it.
 			if err := Interrupt(t.Context(), dial, *s, id); err != nil {
 				t.Error(err)
@@ -59,10 +61,7 @@ func TestRunning_Real(t *testing.T) {
 func pidOf(t *testing.T, id string) string {
 	t.Helper()
 	var found []string
-	eventually(t, "one process is the kernel's", func() bool { found = withWord("kernel-" + id + ".json"); return len(found) == 1 })
-	if len(found) != 1 {
-		t.FailNow()
-	}
+	lab.Wait(t, 10*time.Second, "one process is the kernel's", func() bool { found = withWord("kernel-" + id + ".json"); return len(found) == 1 })
 	return found[0]
 }
 

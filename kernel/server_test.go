@@ -18,19 +18,21 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 // jupyter starts a real JupyterLab with this home; it ends with the test.
 func jupyter(t testing.TB, home string, tcp bool, env ...string) *Server {
 	t.Helper()
-	needs(t, testTop+"/jupyter/bin/jupyter-lab")
+	lab.Needs(t, testTop+"/jupyter/bin/jupyter-lab")
 	return serve(t, home, tcp, []string{testTop + "/jupyter/bin/jupyter-lab"}, env...)
 }
 
 // jupyterOf is one that runs in an environment of its own.
-func jupyterOf(t testing.TB, lab Environment, home string, args ...string) *Server {
+func jupyterOf(t testing.TB, labEnv Environment, home string, args ...string) *Server {
 	t.Helper()
-	return serve(t, home, false, append([]string{lab.Python, "-m", "jupyterlab"}, args...))
+	return serve(t, home, false, append([]string{labEnv.Python, "-m", "jupyterlab"}, args...))
 }
 
 func serve(t testing.TB, home string, tcp bool, argv []string, env ...string) *Server {
@@ -60,9 +62,11 @@ func serve(t testing.TB, home string, tcp bool, argv []string, env ...string) *S
 	s.PID = cmd.Process.Pid
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
+		limit := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
 		cmd.Wait()
+		limit.Stop()
 		if t.Failed() {
-			t.Logf("the log of Jupyter:\n%s", read(t, run+"/log"))
+			t.Logf("the log of Jupyter:\n%s", lab.Read(t, run+"/log"))
 		}
 		os.RemoveAll(run)
 	})
@@ -80,7 +84,7 @@ func serve(t testing.TB, home string, tcp bool, argv []string, env ...string) *S
 			}
 		}
 		if time.Now().After(limit) {
-			t.Fatalf("no Jupyter: %s", read(t, run+"/log"))
+			t.Fatalf("no Jupyter: %s", lab.Read(t, run+"/log"))
 		}
 	}
 }
@@ -130,7 +134,7 @@ func simpleIndex(t testing.TB) string {
 	t.Helper()
 	wheels, err := filepath.Glob(testTop + "/wheels/*.whl")
 	if err != nil || len(wheels) == 0 {
-		missing(t, testTop+"/wheels")
+		lab.Missing(t, testTop+"/wheels")
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		project := strings.Trim(strings.TrimPrefix(r.URL.Path, "/simple/"), "/")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nbremote/internal/remote"
+	"nbremote/test/lab"
 )
 
 func byName(t *testing.T, specs []Spec, name string) Spec {
@@ -44,20 +45,20 @@ func TestKernelspecs_WhatBecameOfThem(t *testing.T) {
 	none := bare(t, home+"/none")
 	own := kernelsOf(home)
 	kernel := func(name, argv0 string) {
-		write(t, own+"/"+name+"/kernel.json", fmt.Sprintf(`{"argv":[%q,"-m","ipykernel_launcher","-f","{connection_file}"],"display_name":%q,"language":"python"}`, argv0, name), 0o644)
+		lab.Write(t, own+"/"+name+"/kernel.json", fmt.Sprintf(`{"argv":[%q,"-m","ipykernel_launcher","-f","{connection_file}"],"display_name":%q,"language":"python"}`, argv0, name), 0o644)
 	}
 	kernel("gone", home+"/gone/bin/python")
 	kernel("none", none.Python)
 	kernel("bare", "python3")
 	command(t, []string{"HOME=" + home, "PATH=/usr/bin:/bin"}, base+"/bin/python", "-m", "bash_kernel.install", "--user")
-	write(t, own+"/r/kernel.json", `{"argv":["sh","--slave"],"display_name":"R","language":"R"}`, 0o644)
-	write(t, own+"/nor/kernel.json", `{"argv":["no-such-R","--slave"],"display_name":"R","language":"R"}`, 0o644)
-	write(t, own+"/rubbish/kernel.json", `{"argv":`, 0o644)
-	write(t, own+"/wrong/kernel.json", `{"argv":[1,2],"display_name":7,"env":[],"metadata":{"nbremote":"x"}}`, 0o644)
-	write(t, own+"/long/kernel.json", `{"argv":["sh"],"x":"`+strings.Repeat("x", 70000)+`"}`, 0o644)
-	write(t, own+"/"+trialPrefix+"x/kernel.json", "{}", 0o644)
-	write(t, home+"/lab/kernels/ds/kernel.json", `{"argv":["sh"]}`, 0o644)
-	write(t, home+"/lab/kernels/Extra/kernel.json", `{"argv":["sh"]}`, 0o644)
+	lab.Write(t, own+"/r/kernel.json", `{"argv":["sh","--slave"],"display_name":"R","language":"R"}`, 0o644)
+	lab.Write(t, own+"/nor/kernel.json", `{"argv":["no-such-R","--slave"],"display_name":"R","language":"R"}`, 0o644)
+	lab.Write(t, own+"/rubbish/kernel.json", `{"argv":`, 0o644)
+	lab.Write(t, own+"/wrong/kernel.json", `{"argv":[1,2],"display_name":7,"env":[],"metadata":{"nbremote":"x"}}`, 0o644)
+	lab.Write(t, own+"/long/kernel.json", `{"argv":["sh"],"x":"`+strings.Repeat("x", 70000)+`"}`, 0o644)
+	lab.Write(t, own+"/"+trialPrefix+"x/kernel.json", "{}", 0o644)
+	lab.Write(t, home+"/lab/kernels/ds/kernel.json", `{"argv":["sh"]}`, 0o644)
+	lab.Write(t, home+"/lab/kernels/Extra/kernel.json", `{"argv":["sh"]}`, 0o644)
 	specs := listed(t, r, home+"/lab/kernels", home+"/nowhere", "relative")
 	os.RemoveAll(own + "/" + trialPrefix + "x")
 
@@ -111,7 +112,7 @@ func TestKernelspecs_Many(t *testing.T) {
 	t.Parallel()
 	r, home := newHost(t)
 	for i := range 600 {
-		write(t, fmt.Sprintf("%s/k%03d/kernel.json", kernelsOf(home), i), `{"argv":["sh"],"x":"`+strings.Repeat("x", 60*(i%2)*1000)+`"}`, 0o644)
+		lab.Write(t, fmt.Sprintf("%s/k%03d/kernel.json", kernelsOf(home), i), `{"argv":["sh"],"x":"`+strings.Repeat("x", 60*(i%2)*1000)+`"}`, 0o644)
 	}
 	specs, err := Kernelspecs(t.Context(), r)
 	if err != nil || len(specs) == 0 || len(specs) > 500 {
@@ -123,11 +124,11 @@ func TestRemove(t *testing.T) {
 	t.Parallel()
 	r, home := newHost(t)
 	own := kernelsOf(home)
-	write(t, home+"/precious/kernel.json", `{"argv":["sh"]}`, 0o644)
-	write(t, own+"/mine/kernel.json", `{"argv":["sh"]}`, 0o644)
-	write(t, own+"/mine/logo.svg", "x", 0o644)
-	write(t, own+"/other/kernel.json", `{"argv":["sh"]}`, 0o644)
-	write(t, own+"/nokernel/precious", "x", 0o644)
+	lab.Write(t, home+"/precious/kernel.json", `{"argv":["sh"]}`, 0o644)
+	lab.Write(t, own+"/mine/kernel.json", `{"argv":["sh"]}`, 0o644)
+	lab.Write(t, own+"/mine/logo.svg", "x", 0o644)
+	lab.Write(t, own+"/other/kernel.json", `{"argv":["sh"]}`, 0o644)
+	lab.Write(t, own+"/nokernel/precious", "x", 0o644)
 	if err := os.Symlink(home+"/precious", own+"/link"); err != nil {
 		t.Fatal(err)
 	}
@@ -151,17 +152,17 @@ func TestRemove(t *testing.T) {
 	if left := files(own); !slices.Equal(left, []string{"link", "nokernel", "nokernel/precious", "other", "other/kernel.json"}) {
 		t.Errorf("%v", left)
 	}
-	read(t, home+"/precious/kernel.json")
+	lab.Read(t, home+"/precious/kernel.json")
 }
 
 func TestRemove_NotOurs(t *testing.T) {
 	t.Parallel()
 	r, home := newHost(t)
 	if os.Getuid() != 0 {
-		missing(t, "root, to give a file away")
+		lab.Missing(t, "root, to give a file away")
 	}
 	dir := kernelsOf(home) + "/theirs"
-	write(t, dir+"/kernel.json", `{"argv":["sh"]}`, 0o644)
+	lab.Write(t, dir+"/kernel.json", `{"argv":["sh"]}`, 0o644)
 	if err := syscall.Chown(dir, 12345, 12345); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +170,7 @@ func TestRemove_NotOurs(t *testing.T) {
 	if c, ok := err.(interface{ Class() string }); !ok || c.Class() != "refused" || !strings.Contains(err.Error(), "somebody else") {
 		t.Errorf("%v", err)
 	}
-	read(t, dir+"/kernel.json")
+	lab.Read(t, dir+"/kernel.json")
 }
 
 func TestParseKernelspecs(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 func TestR17_RegisteredTwice(t *testing.T) {
@@ -22,7 +24,7 @@ func TestR17_RegisteredTwice(t *testing.T) {
 			}
 			first := mustAdd(t, r, Wish{Env: env, Server: s})
 			file := first.Dir + "/kernel.json"
-			written, stat := read(t, file), mustStat(t, file)
+			written, stat := lab.Read(t, file), mustStat(t, file)
 			newer := env // its Python was renewed: that alone is no other kernel
 			newer.Version = "3.12"
 			again := mustAdd(t, r, Wish{Env: newer, Server: s})
@@ -37,7 +39,7 @@ func TestR17_RegisteredTwice(t *testing.T) {
 				!strings.Contains(taken.Cause(), env.Python) || !strings.Contains(taken.Cause(), other.Python) || !strings.Contains(taken.Hint(), "--force") {
 				t.Errorf("%v %+v", err, taken)
 			}
-			if read(t, file) != written || !os.SameFile(stat, mustStat(t, file)) || !stat.ModTime().Equal(mustStat(t, file).ModTime()) {
+			if lab.Read(t, file) != written || !os.SameFile(stat, mustStat(t, file)) || !stat.ModTime().Equal(mustStat(t, file).ModTime()) {
 				t.Error("the first one is not as it was")
 			}
 
@@ -49,7 +51,7 @@ func TestR17_RegisteredTwice(t *testing.T) {
 				t.Errorf("under its own name: %+v", b)
 			}
 			forced := mustAdd(t, r, Wish{Env: other, Name: "ds", Force: true, Server: s})
-			if forced.Unchanged || forced.Dir != first.Dir || !strings.Contains(read(t, file), other.Python) {
+			if forced.Unchanged || forced.Dir != first.Dir || !strings.Contains(lab.Read(t, file), other.Python) {
 				t.Errorf("%+v", forced)
 			}
 			if left := files(kernelsOf(home)); len(left) != 4 {
@@ -74,12 +76,12 @@ func TestAdd_ForceKeepsWhatWorks(t *testing.T) {
 	r, home := newHost(t)
 	env := venv(t, home+"/ds", base)
 	a := mustAdd(t, r, Wish{Env: env})
-	written := read(t, a.Dir+"/kernel.json")
+	written := lab.Read(t, a.Dir+"/kernel.json")
 	worse := broken(t, home+"/worse", "import gone_for_good")
 	if _, err := Add(t.Context(), r, Wish{Env: worse, Name: "ds", Force: true}); err == nil {
 		t.Fatal("it was added")
 	}
-	if read(t, a.Dir+"/kernel.json") != written || len(files(kernelsOf(home))) != 2 {
+	if lab.Read(t, a.Dir+"/kernel.json") != written || len(files(kernelsOf(home))) != 2 {
 		t.Errorf("not as it was: %v", files(kernelsOf(home)))
 	}
 }
@@ -124,7 +126,7 @@ func TestAdd_TwoAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	written := read(t, kernelsOf(home)+"/ds/kernel.json")
+	written := lab.Read(t, kernelsOf(home)+"/ds/kernel.json")
 	fresh, same, lost := 0, 0, 0
 	for i, a := range results {
 		var taken *TakenError

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"nbremote/internal/remote"
+	"nbremote/test/lab"
 )
 
 // data is where our things are in the host's home.
@@ -91,7 +92,7 @@ func kinds(k *Kept) (out []string) {
 }
 
 func TestClean_WhatIsOverAndNothingElse(t *testing.T) {
-	needs(t, "python3")
+	lab.Needs(t, "python3")
 	h := newHost(t)
 	if k := h.look(); len(k.Sessions)+len(k.Left)+len(k.Strange) != 0 {
 		t.Errorf("a home without anything: %+v", k)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"nbremote/internal/remote"
+	"nbremote/test/lab"
 )
 
 // ran is what a script gave to its end.
@@ -110,7 +111,7 @@ func TestR18_Ends(t *testing.T) {
 // Binary output on both, in many turns and without a newline at the end.
 func TestR18_BytesOfBoth(t *testing.T) {
 	t.Parallel()
-	needs(t, "python3")
+	lab.Needs(t, "python3")
 	h := newHost(t)
 	r := h.mustBegin(Script{Argv: []string{"python3", "-c", `
 import os, random
@@ -412,7 +413,7 @@ while left > 0:
 
 func TestR18_FollowedOverBreaks(t *testing.T) {
 	t.Parallel()
-	needs(t, "python3")
+	lab.Needs(t, "python3")
 	breaks(t, 40)
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"nbremote/internal/remote"
+	"nbremote/test/lab"
 )
 
 func (h *testHost) stop(name string) {
@@ -153,7 +154,7 @@ func TestA5_Modes(t *testing.T) {
 
 // What is in run.sh, its name apart, is in no command line.
 func TestA2_NothingInArgv(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	h := newHost(t)
 	const secret = "s3cr3t-of-the-script"
 	done := make(chan struct{})
@@ -186,7 +187,7 @@ func TestA2_NothingInArgv(t *testing.T) {
 }
 
 func TestR10_TmuxKilled(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	h := newHost(t)
 	pid := h.start("proj", "n=0; while :; do n=$((n+1)); echo line $n; sleep 0.05; done")
 	h.logs("proj", "line 3\n")
@@ -218,7 +219,7 @@ func (h *testHost) pane(name string) string {
 }
 
 func TestR10_KillServer(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	h := newHost(t)
 	pid := h.start("proj", "exec sleep 1000")
 	h.must("nbr_tmux kill-server")
@@ -229,7 +230,7 @@ func TestR10_KillServer(t *testing.T) {
 
 // A cleaner of /tmp removes the socket: the same server is found again.
 func TestR11_SocketRemoved(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	h := newHost(t)
 	h.start("proj", "exec sleep 1000")
 	server := h.must("nbr_tmux display-message -p '#{pid}'; rm \"$NBR_RUN/tmux.sock\"")
@@ -242,7 +243,7 @@ func TestR11_SocketRemoved(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	h := newHost(t)
 	h.start("proj", "trap 'echo got INT' INT; echo hello; while :; do sleep 0.1; done")
 	if !eventually(t, func() bool { return strings.Contains(h.pane("proj"), "hello") }) {
@@ -271,7 +272,7 @@ func TestWindow(t *testing.T) {
 
 // The tmux server ends with its last window: the next one is not lost in that.
 func TestWindow_StopAndStart(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	h := newHost(t)
 	for n := range 15 {
 		h.must("session_stop a; " + startScript("a", "exec sleep 1000"))
@@ -296,7 +297,7 @@ func TestWindow_StopAndStart(t *testing.T) {
 }
 
 func TestF3_TmuxFormats(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	base := filepath.Join(t.TempDir(), "#{pane_pid} #(touch pwn) %n ; 'x' \"y\" $(touch pwn) `touch pwn`\nl")
 	if err := os.Mkdir(base, 0o700); err != nil {
 		t.Fatal(err)
@@ -378,7 +379,7 @@ func TestF1_Names(t *testing.T) {
 }
 
 func TestR8_LongPaths(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	for _, dir := range []string{strings.Repeat("long/", 40), "with blank", "it's", "-dash", "e\u0301 日本", "trailing ", "new\nline"} {
 		t.Run(dir, func(t *testing.T) {
 			h := newHost(t)
@@ -407,7 +408,7 @@ func TestR8_LongPaths(t *testing.T) {
 
 // The user's own tmux, and another user's in its place, are nothing to us.
 func TestA8_OthersTmux(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	tmp := t.TempDir()
 	h := newHost(t, "TMUX_TMPDIR="+tmp, "TMUX="+tmp+"/x,1,0")
 	taken := filepath.Join(tmp, fmt.Sprintf("tmux-%d", os.Getuid()))
@@ -427,9 +428,9 @@ func TestA8_OthersTmux(t *testing.T) {
 // Another user makes every name of the first run before the second.
 func TestA9_NamesTaken(t *testing.T) {
 	if os.Getuid() != 0 {
-		missing(t, "root")
+		lab.Missing(t, "root")
 	}
-	needs(t, "setpriv")
+	lab.Needs(t, "setpriv")
 	h := newHost(t)
 	os.Chmod(filepath.Dir(h.home), 0o711)
 	os.Chown(h.home, 65534, 65534)
@@ -480,7 +481,7 @@ func TestR1_NoTmux(t *testing.T) {
 	} {
 		t.Run(c.how, func(t *testing.T) {
 			if c.how == "perl" {
-				needs(t, "perl")
+				lab.Needs(t, "perl")
 			}
 			h := newHost(t)
 			h.Env = append(h.Env, "PATH="+without(t, c.gone...))
@@ -507,7 +508,7 @@ func TestR1_NoTmux(t *testing.T) {
 func hidden(t *testing.T, programs ...string) string {
 	t.Helper()
 	if os.Getuid() != 0 || exec.Command("unshare", "-m", "true").Run() != nil {
-		missing(t, "root and unshare")
+		lab.Missing(t, "root and unshare")
 	}
 	text := ""
 	for _, p := range programs {
@@ -522,7 +523,7 @@ func hidden(t *testing.T, programs ...string) string {
 
 func TestR7_HomeFull(t *testing.T) {
 	if os.Getuid() != 0 || exec.Command("unshare", "-m", "true").Run() != nil {
-		missing(t, "root and unshare")
+		lab.Missing(t, "root and unshare")
 	}
 	for commands, want := range map[string]string{
 		`mount -t tmpfs -o size=256k t "$HOME"; mkdir -p "$HOME/.local/share/nbremote"; FILL=1`: "home is full",
@@ -551,7 +552,7 @@ func TestScope(t *testing.T) {
 	} {
 		h := newHost(t)
 		if os.Getuid() != 0 || exec.Command("unshare", "-m", "true").Run() != nil {
-			missing(t, "root and unshare")
+			lab.Missing(t, "root and unshare")
 		}
 		bin := t.TempDir()
 		os.WriteFile(bin+"/systemd-run", []byte(stub), 0o755)

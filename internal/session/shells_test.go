@@ -9,13 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // otherSh is a login shell for which /bin/sh is another program.
 func otherSh(t *testing.T, program, before string) string {
 	t.Helper()
 	if os.Getuid() != 0 || exec.Command("unshare", "-m", "true").Run() != nil {
-		missing(t, "root and unshare")
+		lab.Missing(t, "root and unshare")
 	}
 	sh, err := filepath.EvalSymlinks("/bin/sh")
 	if err != nil {
@@ -35,7 +37,7 @@ func TestR3_EverySh(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path, err := exec.LookPath(name)
 			if err != nil {
-				missing(t, name)
+				lab.Missing(t, name)
 			}
 			h := newHost(t)
 			h.Shell = otherSh(t, path, "")
@@ -57,7 +59,7 @@ func TestSession_NoProc(t *testing.T) {
 	bin := t.TempDir()
 	real, err := exec.LookPath("ps")
 	if err != nil {
-		missing(t, "ps")
+		lab.Missing(t, "ps")
 	}
 	// ps itself needs /proc: it has it in a place of its own.
 	os.WriteFile(bin+"/ps", []byte("#!/bin/sh\nexec unshare -m /bin/sh -c 'mount -t proc p /proc; exec "+real+" \"$@\"' ps \"$@\"\n"), 0o755)
@@ -65,7 +67,7 @@ func TestSession_NoProc(t *testing.T) {
 	h.Env = append(h.Env, "PATH="+bin+":"+os.Getenv("PATH"))
 	h.Shell = shellFile(t, "exec unshare -m /bin/sh -c 'mount -t tmpfs t /proc\nexec /bin/sh \"$@\"' sh \"$@\"\n")
 	if os.Getuid() != 0 || exec.Command("unshare", "-m", "true").Run() != nil {
-		missing(t, "root and unshare")
+		lab.Missing(t, "root and unshare")
 	}
 	whole(t, h)
 	if got := h.must(`printf %s "$NBR_BOOT"`); got != "0A-BOOT" {

@@ -13,12 +13,13 @@ import (
 	"testing"
 
 	"nbremote/internal/remote"
+	"nbremote/test/lab"
 )
 
 // The window has the user's own prefix key, says how to leave it, and takes
 // keys that come at once as keys.
 func TestShow(t *testing.T) {
-	needs(t, "tmux")
+	lab.Needs(t, "tmux")
 	h := newHost(t)
 	tmp := t.TempDir()
 	h.Env = append(h.Env, "TMUX_TMPDIR="+tmp)
