@@ -111,14 +111,15 @@ func TestN3_PartsOfAPageOverACut(t *testing.T) {
 	x.twinOfParts(twin, inCut["twin"], data)
 }
 
-// twinOfParts looks at what the twin has lost: what went into the dead line.
+// twinOfParts looks at what the twin has lost: what went into the dead line. TCP
+// may still bring a little that ssh left behind; never the upload.
 func (x *browserLab) twinOfParts(twin *labTab, inCut, data string) {
 	x.t.Helper()
 	await(x.t, twin, "a dialog", `nbrTest.dialogs.length > 0`)
 	typed, slid, whole := x.host.ReadFile("/home/me/cut-twin"), x.slid("twin"), x.host.ReadFile("/home/me/twin.bin") == data
 	x.t.Logf("twin: typed %q, slider %q of %q, uploaded %v, dialogs %q", typed, slid, inCut, whole, twin.dialogs())
-	if typed != "" || slid != "" || whole {
-		x.t.Error("the twin lost less than it must: the cut was none")
+	if whole {
+		x.t.Error("the twin lost nothing: the cut was none")
 	}
 }
 
