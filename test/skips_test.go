@@ -16,6 +16,7 @@ var maySkip = map[string]string{
 	"TestSoak_LongCuts":           "make soak",
 	"TestSoak_CutsAndRequests":    "make soak",
 	"TestSoak_Page":               "make soak",
+	"TestSoak_SleepingBrowser":    "make soak",
 	"TestSoak_FollowedOverBreaks": "make soak",
 	"TestSoak_Script":             "make soak",
 	"bench":                       "make bench",
