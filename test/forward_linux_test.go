@@ -100,6 +100,9 @@ func TestForward_Remote(t *testing.T) {
 	answer := make(chan string, 1)
 	go func() { answer <- there() }() // in the cut; it waits for the mend
 	time.Sleep(3 * time.Second)       // how long the cut lasts is what is tested
+	if len(answer) != 0 {
+		t.Error("it was answered in the cut: there was none")
+	}
 	l.Laptop.Mend()
 	if text := <-answer; text != "the laptop's" {
 		t.Errorf("over the cut: %q", text)

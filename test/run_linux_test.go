@@ -259,7 +259,6 @@ func TestR18_ByteEqualOverCuts(t *testing.T) {
 	done := make(chan lab.Result, 1)
 	go func() { done <- l.SSH("gpu1", "exec python3 prints.py 40000000 0.01") }()
 	lab.Wait(t, 30*time.Second, "the twin to begin", func() bool { return len(host.Running("prints.py")) > 0 })
-	time.Sleep(time.Second) // some of its output comes
 	host.HangUp()
 	if r := <-done; r.Exit == 0 || strings.HasSuffix(r.Stdout, "end, no newline") {
 		t.Error("ssh lost nothing: the cut was none")
