@@ -198,7 +198,7 @@ func parseForward(text string) (spec holder.TunnelSpec, err error) {
 	case strings.HasPrefix(last, "/"):
 		spec.Network, spec.Addr = "unix", last
 	case !isPort(last):
-		return wrong("no port at its end")
+		return wrong("no port from 1 to 65535 at its end")
 	case len(parts) == 1:
 		local, spec.Addr = parts, "localhost:"+last
 	case len(parts) == 2:
