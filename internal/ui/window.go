@@ -136,7 +136,8 @@ func (w Window) userJS() []byte {
 	settings := [][2]any{
 		{"network.proxy.socks", host}, {"network.proxy.socks_port", json.Number(port)}, {"network.proxy.socks_version", 5},
 		{"network.proxy.socks_remote_dns", true}, {"network.proxy.socks5_remote_dns", true}, {"network.proxy.no_proxies_on", ""},
-		{"network.proxy.failover_direct", false}, {"network.trr.mode", 5}, {"network.dns.disablePrefetch", true}, {"network.prefetch-next", false},
+		{"network.proxy.failover_direct", false}, {"network.proxy.allow_bypass", false}, {"network.trr.mode", 5},
+		{"network.dns.disablePrefetch", true}, {"network.prefetch-next", false},
 		{"network.predictor.enabled", false}, {"network.http.speculative-parallel-limit", 0}, {"media.peerconnection.ice.proxy_only", true},
 		{"network.captive-portal-service.enabled", false}, {"network.connectivity-service.enabled", false}, {"browser.shell.checkDefaultBrowser", false},
 		{"browser.aboutwelcome.enabled", false}, {"datareporting.policy.dataSubmissionEnabled", false}, {"toolkit.telemetry.reportingpolicy.firstRun", false},
