@@ -208,8 +208,9 @@ func (t *tunnel) close() {
 	}
 }
 
-// greetingTime is how long a client of a proxy has to say what it wants.
-const greetingTime = 10 * time.Second
+// greetingTime is how long a client of a proxy has to say what it wants; long,
+// since a laptop with much to do stands still for seconds.
+const greetingTime = time.Minute
 
 // proxy answers one client of SOCKS.
 func (t *tunnel) proxy(near net.Conn, r *bufio.Reader) {
