@@ -34,7 +34,7 @@ test:
 	@sh test/deps.sh check
 	$(GO) test -count=1 -run 'HugeUpload|HugeFile' ./internal/webproxy ./test # GiBs, which -race is too slow for
 	@again=$$(mktemp) && \
-	$(GO) tool gotestsum --format standard-quiet --hide-summary=skipped $(RERUN) --rerun-fails-report $$again --packages ./... -- $(TESTFLAGS); \
+	$(GO) tool gotestsum --format standard-quiet --hide-summary=skipped $(RERUN) --rerun-fails-report $$again --packages "./test ./..." -- $(TESTFLAGS); \
 	  red=$$?; \
 	  if [ -s $$again ]; then echo 'Failed, and run again (a test here that passed then needs mending):'; cat $$again; fi; \
 	  rm -f $$again; exit $$red

@@ -53,6 +53,7 @@ func serverOf(t *testing.T, version string) Install {
 // and against the user's own settings. The twin is the same server as the user
 // would start it: it has to ping, and to leave output out.
 func TestServers_PingsAndLimits(t *testing.T) {
+	t.Parallel()
 	for version := range servers {
 		for _, way := range []string{"relay", "plain", "twin"} {
 			t.Run(version+"_"+way, func(t *testing.T) {

@@ -42,6 +42,7 @@ $text" "$@"
 }
 
 func TestFallbacks(t *testing.T) {
+	t.Parallel()
 	for _, f := range fallbacks {
 		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +74,7 @@ func goesBy(t *testing.T, l *lab.Lab, o opened, why string) {
 // With one session for each connection all goes by the relay, and without it
 // scripts and logs take turns.
 func TestN17_OneSession(t *testing.T) {
+	t.Parallel()
 	for why, name := range map[string]string{"": "relay", "older than 3.8": "old_python"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -93,6 +95,7 @@ func TestN17_OneSession(t *testing.T) {
 // named, and no Jupyter is left there that nobody can reach. OpenSSH forwards no
 // sockets either where it forwards no TCP.
 func TestN18_ForwardingForbidden(t *testing.T) {
+	t.Parallel()
 	for _, lines := range []string{"AllowStreamLocalForwarding no\nAllowTcpForwarding no\n", "AllowTcpForwarding no\n", "AllowStreamLocalForwarding no\n"} {
 		t.Run(strings.ReplaceAll(strings.TrimSpace(lines), "\n", " and "), func(t *testing.T) {
 			t.Parallel()
@@ -112,6 +115,7 @@ func TestN18_ForwardingForbidden(t *testing.T) {
 
 // A command that the server forces on everybody is an error within its limits.
 func TestFallbacks_ForceCommand(t *testing.T) {
+	t.Parallel()
 	for name, command := range map[string]string{"says no": "echo no shell here", "is silent": "sleep 600"} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			t.Parallel()

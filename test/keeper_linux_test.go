@@ -288,6 +288,7 @@ const sleepFor = 30 * time.Second
 // page is on the kernel: nothing is lost, doubled at most what one ping stands for. The second
 // goes by `ssh -L`, and loses.
 func TestN13_SleepingPage(t *testing.T) {
+	t.Parallel()
 	for _, c := range sleepTests {
 		t.Run(strings.NewReplacer(" ", "_", "/", "_").Replace(c.name), func(t *testing.T) {
 			t.Parallel()

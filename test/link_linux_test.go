@@ -124,6 +124,7 @@ func cutFor(d time.Duration) func(t *testing.T, l *lab.Lab) {
 
 // Nothing that cuts the line costs a line of output.
 func TestN3_NoLineLost(t *testing.T) {
+	t.Parallel()
 	for _, c := range lossTests {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()

@@ -39,6 +39,7 @@ func TestR7_HomeReadOnly(t *testing.T) {
 
 // Nothing is read from a program's words that depend on the language.
 func TestR6_Languages(t *testing.T) {
+	t.Parallel()
 	for _, set := range []string{"LC_ALL=de_DE", "LC_ALL=POSIX", "LANG=ja_JP.eucJP LC_CTYPE=C"} {
 		t.Run(strings.ReplaceAll(set, " ", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -52,6 +53,7 @@ func TestR6_Languages(t *testing.T) {
 // The host's clock is a year ahead, or behind: by its date, since nobody can
 // set the clock of one machine of the lab.
 func TestR15_ClockOfTheHost(t *testing.T) {
+	t.Parallel()
 	for _, year := range []string{"+1", "-1"} {
 		t.Run(year, func(t *testing.T) {
 			t.Parallel()

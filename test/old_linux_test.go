@@ -19,6 +19,7 @@ const oldJupyter = lab.Jupyter + "-1.23"
 // and what was asked for in the cut is answered after it. The twin, a second page
 // on the kernel, goes by `ssh -L`, and loses.
 func TestN13_OldServers(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ ui, version string }{{"server", "1.23."}, {"notebook", "6.5."}} {
 		t.Run(c.ui, func(t *testing.T) {
 			t.Parallel()

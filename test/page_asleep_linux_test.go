@@ -31,6 +31,7 @@ type asleep struct {
 // nothing: no line is lost, doubled is at most what one ping stands for. The
 // twin is the same notebook through ssh -L in a restart loop.
 func TestN13_SleepingBrowser(t *testing.T) {
+	t.Parallel()
 	for _, c := range []asleep{{name: "Chromium"}, {name: "Firefox", firefox: true}} {
 		c.n, c.cell, c.twice = 600, printing(600), pingBatch
 		t.Run(c.name, func(t *testing.T) {

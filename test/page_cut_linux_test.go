@@ -18,6 +18,7 @@ type cutRow struct {
 // line is lost, no dialog comes, a cell that ends in the cut is seen to end. The
 // twin is the same notebook through ssh -L in a restart loop.
 func TestN3_PageOverACut(t *testing.T) {
+	t.Parallel()
 	for _, r := range []cutRow{{cut: 20 * time.Second, lines: 400}, {cut: 40 * time.Second, lines: 600, second: true}, {cut: 130 * time.Second, lines: 1500}} {
 		t.Run(fmt.Sprint(r.cut), func(t *testing.T) {
 			t.Parallel()

@@ -41,6 +41,7 @@ var pythons = []struct {
 }
 
 func TestRelay_PythonOfAnEnvironment(t *testing.T) {
+	t.Parallel()
 	for _, p := range pythons {
 		t.Run(strings.ReplaceAll(p.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()

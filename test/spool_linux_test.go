@@ -62,6 +62,7 @@ func (p *labPage) visibly(t *testing.T) {
 // When there is no room for what waits, the stream that fills it ends, is seen
 // to end and said to; the others and the kernels go on.
 func TestR7_SpoolFull(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, size string
 		before     func(host *lab.Machine)

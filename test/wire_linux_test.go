@@ -137,6 +137,7 @@ func TestN25_BitFlip(t *testing.T) {
 // sshd ends what it takes for idle. A channel that it ends, or a connection, is
 // the link's to replace: the page's socket lives. The twin's does not.
 func TestN21_IdleTimeouts(t *testing.T) {
+	t.Parallel()
 	for name, lines := range map[string]string{
 		"ChannelTimeout":          "ChannelTimeout session:command=3s direct-streamlocal@openssh.com=3s\n",
 		"UnusedConnectionTimeout": "ChannelTimeout session:command=3s direct-streamlocal@openssh.com=3s\nUnusedConnectionTimeout 2s\n",

@@ -39,6 +39,7 @@ func inUse() uint64 {
 // Whatever becomes of its sockets, a page gets every message, in order, and
 // twice at most those of the last batch.
 func TestN13_RandomResets(t *testing.T) {
+	t.Parallel()
 	seeds := []uint64{1, 2, 3, uint64(time.Now().UnixNano())}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { t.Parallel(); randomResets(t, seed) })
