@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -250,4 +251,79 @@ func TestN20_NotNow(t *testing.T) {
 	fails(t, l.Run("open", "--no-browser", "spoken@gpu1"), 7, "run /bin/sh on the host: the login shell said instead: quota exceeded: mail the admins")
 	gpu1.WriteMode("root", "/etc/nologin", "down for service until noon\n", 0o644)
 	fails(t, l.Run("open", "--no-browser", "gpu1"), 7, "down for service until noon")
+}
+
+// noLocks makes a home as some NFS is: no lock is to be had in it, and no socket
+// can be made.
+const noLocks = `
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+static int at_home(const char *link) {
+	char path[4096];
+	ssize_t n = readlink(link, path, sizeof path);
+	return n > 6 && !memcmp(path, "/home/", 6);
+}
+static int opened_at_home(int fd) {
+	char link[64];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	return at_home(link);
+}
+static int refused(int error) { errno = error; return -1; }
+int flock(int fd, int how) {
+	return opened_at_home(fd) ? refused(ENOLCK) : ((int (*)(int, int))dlsym(RTLD_NEXT, "flock"))(fd, how);
+}
+static int locks(const char *name, int fd, int what, void *arg) {
+	int lock = what == F_SETLK || what == F_SETLKW || what == F_OFD_SETLK || what == F_OFD_SETLKW;
+	return lock && opened_at_home(fd) ? refused(ENOLCK) : ((int (*)(int, int, ...))dlsym(RTLD_NEXT, name))(fd, what, arg);
+}
+#define WRAP(name) int name(int fd, int what, ...) { va_list l; va_start(l, what); void *arg = va_arg(l, void *); va_end(l); return locks(#name, fd, what, arg); }
+WRAP(fcntl)
+WRAP(fcntl64)
+int bind(int fd, const struct sockaddr *a, socklen_t n) {
+	const char *path = ((const struct sockaddr_un *)a)->sun_path;
+	if (a->sa_family == AF_UNIX && n > 2 && (!strncmp(path, "/home/", 6) || path[0] && path[0] != '/' && at_home("/proc/self/cwd")))
+		return refused(EPERM);
+	return ((int (*)(int, const struct sockaddr *, socklen_t))dlsym(RTLD_NEXT, "bind"))(fd, a, n);
+}
+`
+
+// A home without locks and sockets, as on some NFS, is as good as another.
+func TestHosts_HomeWithoutLocks(t *testing.T) {
+	t.Parallel()
+	lab.Needs(t, "cc")
+	l := lab.New(t, lab.Chain{})
+	gpu1 := l.Host("gpu1")
+	gpu1.WriteFile("root", "/etc/nolocks.c", noLocks)
+	gpu1.Sh("cc -shared -fPIC -w -o /etc/nolocks.so /etc/nolocks.c -ldl && echo /etc/nolocks.so >/etc/ld.so.preload")
+	for _, s := range []string{"fcntl.flock(open('x', 'w'), 2)", "fcntl.lockf(open('x', 'w'), 2)", "socket.socket(socket.AF_UNIX).bind('y')"} {
+		if out := gpu1.ShAs(lab.Me, `cd; python3 -c "import fcntl, socket; `+s+`" 2>&1 || :`); !strings.Contains(out, "rror") {
+			t.Fatalf("the home is like another: %s: %s", s, out)
+		}
+	}
+	o := open(t, l, "gpu1")
+	goesBy(t, l, o, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p := newPage(t, l, o.Port, o.Token)
+	p.run(ctx, counting(20, 0, 10*time.Millisecond))
+	if lost, _, idle := p.finished(20, time.Minute); lost != 0 || !idle {
+		t.Errorf("a cell: %d of 20 lines lost, ended %v", lost, idle)
+	}
+	l.Must("close", "gpu1")
+	if again := open(t, l, "gpu1"); again.Token != o.Token {
+		t.Error("another Jupyter was started")
+	}
+	if r := l.Must("run", "gpu1", "--", "echo", "here"); r.Stdout != "here\n" {
+		t.Errorf("run: %q", r.Stdout)
+	}
+	l.Must("stop", "-y", "gpu1")
 }
