@@ -59,7 +59,7 @@ type opened struct {
 
 // info is what open keeps with the page for the commands that come later.
 type info struct {
-	Asked   []string        `json:"asked"` // how the session was named: paths as typed
+	Asked   []string        `json:"asked"` // how the session was named, see namedAs
 	Server  *jupyter.Server `json:"server"`
 	Started time.Time       `json:"started"`
 }
@@ -193,25 +193,51 @@ func runningSince(s *jupyter.Server) string {
 	return "running since " + ui.Since(s.Started)
 }
 
-// findPage is the open page that w means.
+// findPage is the open page that w means. A host alone means what was opened so,
+// and its session "main".
 func findPage(status holder.Status, w where) (holder.Page, info, bool) {
 	if w.URL != "" {
 		return findFar(status, w.URL)
 	}
+	var best holder.Page
+	var of info
+	found := false
 	for _, page := range status.Pages {
 		var kept info
-		if json.Unmarshal(page.Info, &kept) != nil || kept.Server == nil {
+		if json.Unmarshal(page.Info, &kept) != nil || kept.Server == nil || !means(w, page, kept) {
 			continue
 		}
-		switch {
-		case w.Session != "" && w.Path == "" && page.Session != w.Session:
-		case w.Session != "" && w.Path != "" && (page.Session != w.Session || !slices.Contains(kept.Asked, w.Path)):
-		case w.Session == "" && (kept.Server.URL != "" || !slices.Contains(kept.Asked, w.Path)):
-		default:
-			return page, kept, true
+		if !found || page.Session == mainSession {
+			best, of, found = page, kept, true
 		}
 	}
-	return holder.Page{}, info{}, false
+	return best, of, found
+}
+
+// mainSession is the session in the home directory.
+const mainSession = "main"
+
+func means(w where, page holder.Page, kept info) bool {
+	switch {
+	case w.Session != "" && w.Path == "":
+		return page.Session == w.Session
+	case w.Session != "":
+		return page.Session == w.Session && slices.Contains(kept.Asked, namedAs(w))
+	case kept.Server.URL != "":
+		return false
+	case w.Path == "" && page.Session == mainSession && slices.Contains(kept.Asked, namedAs(where{Session: mainSession})):
+		return true
+	}
+	return slices.Contains(kept.Asked, namedAs(w))
+}
+
+// namedAs is how a place was named, without its host. One with a session's name
+// is another one than the directory alone.
+func namedAs(w where) string {
+	if w.Session == "" {
+		return w.Path
+	}
+	return w.Session + "\x00" + w.Path
 }
 
 // prove asks the server once without the token, which must be refused, and
@@ -259,7 +285,7 @@ const untracked = "?no_track_activity=1"
 
 // forward opens the local port in front of the server.
 func (c *openCmd) forward(a *app, line *line, w where, s *jupyter.Server) (holder.Page, error) {
-	kept := info{Asked: []string{w.Path}, Server: s, Started: s.Started}
+	kept := info{Asked: []string{namedAs(w)}, Server: s, Started: s.Started}
 	if status, err := line.Status(a.ctx); err == nil {
 		for _, p := range status.Pages {
 			var old info

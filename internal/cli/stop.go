@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"nbremote/internal/holder"
@@ -176,9 +177,25 @@ func (a *app) openPage(arg string) (holder.Status, holder.Page, info, where, err
 	if err != nil {
 		return s, holder.Page{}, info{}, w, err
 	}
+	page, kept, err := pageOfHost(s, w)
+	return s, page, kept, w, err
+}
+
+// pageOfHost is the page that w means. A host alone means its only one too.
+func pageOfHost(s holder.Status, w where) (holder.Page, info, error) {
 	page, kept, ok := findPage(s, w)
-	if !ok {
-		return s, page, kept, w, notFound(fmt.Sprintf("find %s: no such session is open here", w), "nbremote open "+w.String())
+	names := []string{}
+	for _, p := range pagesThere(s.Pages) {
+		names = append(names, p.Session)
 	}
-	return s, page, kept, w, nil
+	alone := w.Path == "" && w.Session == "" && w.URL == ""
+	switch {
+	case ok:
+		return page, kept, nil
+	case alone && len(names) == 1:
+		return pageOfHost(s, where{Host: w.Host, Session: names[0]})
+	case alone && len(names) > 1:
+		return page, kept, notFound(fmt.Sprintf("find %s: it has %s open here, and no %s", w, strings.Join(names, ", "), mainSession), "nbremote url "+w.Host+"/"+names[0])
+	}
+	return page, kept, notFound(fmt.Sprintf("find %s: no such session is open here", w), "nbremote open "+w.String())
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -191,8 +192,8 @@ func (ps *pages) list() []Page {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	out := []Page{}
-	for _, p := range ps.all {
-		out = append(out, p.public())
+	for _, session := range slices.Sorted(maps.Keys(ps.all)) {
+		out = append(out, ps.all[session].public())
 	}
 	return out
 }

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"encoding/json"
+	"testing"
+
+	"nbremote/internal/holder"
+	"nbremote/jupyter"
+)
+
+// statusWith is a host with pages, each opened by the ways it was named.
+func statusWith(t *testing.T, pages map[string][]where, order ...string) holder.Status {
+	t.Helper()
+	var s holder.Status
+	for _, name := range order {
+		kept := info{Server: &jupyter.Server{Session: name}}
+		for _, w := range pages[name] {
+			kept.Asked = append(kept.Asked, namedAs(w))
+		}
+		raw, err := json.Marshal(kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Pages = append(s.Pages, holder.Page{PageSpec: holder.PageSpec{Session: name, Info: raw}})
+	}
+	return s
+}
+
+// A session that was named is found by its name, and is not what a host alone
+// or a directory alone means: open and url must not take whichever comes first.
+func TestFindPage_NamedSessionIsNotTheDefault(t *testing.T) {
+	pages := map[string][]where{
+		"exp":  {{Session: "exp"}},
+		"main": {{}},
+		"proj": {{Path: "~/proj"}},
+		"two":  {{Session: "two", Path: "~/proj"}},
+	}
+	for _, order := range [][]string{{"exp", "main", "proj", "two"}, {"two", "proj", "main", "exp"}} {
+		s := statusWith(t, pages, order...)
+		for _, c := range []struct {
+			w    where
+			want string
+		}{
+			{where{}, "main"},
+			{where{Session: "exp"}, "exp"},
+			{where{Session: "main"}, "main"},
+			{where{Path: "~/proj"}, "proj"},
+			{where{Session: "two"}, "two"},
+			{where{Session: "two", Path: "~/proj"}, "two"},
+			{where{Session: "two", Path: "~/other"}, ""},
+			{where{Path: "~/other"}, ""},
+			{where{Session: "gone"}, ""},
+		} {
+			page, _, ok := findPage(s, c.w)
+			if page.Session != c.want || ok != (c.want != "") {
+				t.Errorf("%v: %+v is %q, want %q", order, c.w, page.Session, c.want)
+			}
+		}
+	}
+	// Named, it is the default all the same.
+	s := statusWith(t, map[string][]where{"main": {{Session: "main"}}, "a": {{Session: "a"}}}, "a", "main")
+	if page, _, _ := findPage(s, where{}); page.Session != "main" {
+		t.Errorf("the host alone is %q, want main", page.Session)
+	}
+}
+
+// The address of a host alone is that of the only session, where there is just
+// one; of several it is a mistake to pick.
+func TestOnlyPage(t *testing.T) {
+	one := statusWith(t, map[string][]where{"exp": {{Session: "exp"}}}, "exp")
+	if page, _, err := pageOfHost(one, where{Host: "gpu1"}); err != nil || page.Session != "exp" {
+		t.Errorf("got %q, %v", page.Session, err)
+	}
+	two := statusWith(t, map[string][]where{"a": {{Session: "a"}}, "b": {{Session: "b"}}}, "a", "b")
+	if _, _, err := pageOfHost(two, where{Host: "gpu1"}); classOf(err) != "not-found" || err.Error() != "find gpu1: it has a, b open here, and no main" {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := pageOfHost(one, where{Host: "gpu1", Session: "main"}); classOf(err) != "not-found" {
+		t.Errorf("got %v", err)
+	}
+}
