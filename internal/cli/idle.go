@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"nbremote/jupyter"
@@ -23,9 +24,29 @@ func (c *openCmd) idleArgs() []string {
 	}
 }
 
-// sayIdle says that a Jupyter which ran already keeps what it was started with.
-func (c *openCmd) sayIdle(a *app, s *jupyter.Server) {
-	if c.IdleTimeout > 0 && s.Reused {
-		a.ui.Note("--idle-timeout is for a Jupyter that is started; this one runs as it was started")
+// sayKept says that a Jupyter which ran already keeps what it was started with.
+func (c *openCmd) sayKept(a *app, s *jupyter.Server) {
+	if given := c.forStart(s); s.Reused && len(given) > 0 {
+		verb := " is"
+		if len(given) > 1 {
+			verb = " are"
+		}
+		a.ui.Note(strings.Join(given, ", ") + verb + " for a Jupyter that is started; this one runs as it was started (--name NAME starts another)")
 	}
+}
+
+// forStart is what the command gives that means nothing to s once that runs.
+func (c *openCmd) forStart(s *jupyter.Server) (given []string) {
+	for _, one := range []struct {
+		name  string
+		given bool
+	}{
+		{"--env", c.envGiven}, {"--setenv", len(c.Setenv) > 0}, {"--ui", c.UI != "" && c.UI != "lab" && c.UI != s.UI},
+		{"--idle-timeout", c.IdleTimeout > 0}, {"what stands after --", len(c.args) > 0},
+	} {
+		if one.given {
+			given = append(given, one.name)
+		}
+	}
+	return given
 }

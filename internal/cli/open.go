@@ -32,8 +32,9 @@ type openCmd struct {
 	ConnectTimeout time.Duration `default:"15s" help:"How long a sign-in may take, without the time a person needs."`
 	StartTimeout   time.Duration `default:"60s" help:"How long Jupyter may take to start."`
 
-	args []string // what stood after --
-	demo bool     // the host is this computer, and all ends with the command
+	args     []string // what stood after --
+	envGiven bool     // by --env, not by the settings
+	demo     bool     // the host is this computer, and all ends with the command
 }
 
 // Help stands below the command's help.
@@ -104,7 +105,7 @@ func (c *openCmd) run(a *app, w where) error {
 	if err != nil {
 		return err
 	}
-	c.sayIdle(a, server)
+	c.sayKept(a, server)
 	if err := c.prove(a, line, w, server); err != nil {
 		return err
 	}
@@ -132,6 +133,7 @@ func (c *openCmd) check() error {
 	if c.Port < 0 || c.Port > 65535 {
 		return usage(fmt.Sprintf("read --port %d: not a port", c.Port), "--port 8890, or leave it out")
 	}
+	c.envGiven = c.Env != ""
 	return checkSetenv(c.Setenv)
 }
 
@@ -167,7 +169,7 @@ func (c *openCmd) openAgain(a *app, w where) (bool, error) {
 		server.Show(address)
 	}
 	a.ui.Line(w.Host+"/"+page.Session, runningSince(&server))
-	c.sayIdle(a, &server)
+	c.sayKept(a, &server)
 	a.sayPort(page)
 	l := &line{Client: holder.ByKey(a.place, status.Key)}
 	return true, c.show(a, l, w, page, &server, nil)

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
+	"time"
 
 	"nbremote/internal/holder"
 	"nbremote/jupyter"
@@ -77,5 +79,36 @@ func TestOnlyPage(t *testing.T) {
 	}
 	if _, _, err := pageOfHost(one, where{Host: "gpu1", Session: "main"}); classOf(err) != "not-found" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What only a start can heed is named when nothing is started; the environment
+// of the settings was not typed.
+func TestOpen_NamesWhatComesTooLate(t *testing.T) {
+	runs := &jupyter.Server{UI: "lab"}
+	for _, c := range []struct {
+		cmd  openCmd
+		want string
+	}{
+		{openCmd{UI: "lab"}, ""},
+		{openCmd{UI: "lab", Env: "ds"}, "--env"},
+		{openCmd{UI: "notebook", Setenv: []string{"A=1"}, args: []string{"--x"}}, "--setenv, --ui, what stands after --"},
+		{openCmd{IdleTimeout: time.Hour}, "--idle-timeout"},
+	} {
+		c.cmd.ConnectTimeout, c.cmd.StartTimeout = time.Second, time.Second
+		if err := c.cmd.check(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(c.cmd.forStart(runs), ", "); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.cmd, got, c.want)
+		}
+	}
+	c := openCmd{ConnectTimeout: time.Second, StartTimeout: time.Second}
+	if err := c.check(); err != nil {
+		t.Fatal(err)
+	}
+	c.Env = "ds" // of the settings
+	if got := c.forStart(runs); len(got) != 0 {
+		t.Errorf("got %q", got)
 	}
 }
