@@ -3,6 +3,7 @@ package sshx
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -112,9 +113,12 @@ func (e *DialError) what() string {
 		return e.silence()
 	}
 	var weak *ssh.AlgorithmNegotiationError
+	var dns *net.DNSError
 	switch {
 	case e.Err == nil:
 		return e.Address + " failed"
+	case e.Phase == PhaseDial && errors.As(e.Err, &dns):
+		return "no address of " + dns.Name + ": DNS: " + oneLine(dns.Err)
 	case errors.As(e.Err, &weak):
 		return fmt.Sprintf("%s has no %s that we trust, only %s", e.Address, weak.What, oneLine(strings.Join(weak.RequestedAlgorithms, ", ")))
 	case e.Phase == PhaseDial && saysRefused(e.Err):

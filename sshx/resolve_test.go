@@ -279,6 +279,23 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
+// A name server that cannot be asked is not the host that refuses.
+func TestConnect_NoNameServer(t *testing.T) {
+	target := &Target{Name: "gpu1", User: "me", Host: "gpu1.example", Port: 22, IdentityAgent: "none"}
+	for said, want := range map[string]string{
+		"read udp 127.0.0.1:40000->127.0.0.1:53: read: connection refused": "connect to gpu1: no address of gpu1.example: DNS: read udp 127.0.0.1:40000->127.0.0.1:53: read: connection refused",
+		"i/o timeout": "connect to gpu1: no address of gpu1.example: DNS: i/o timeout",
+	} {
+		_, err := Connect(t.Context(), target, Options{Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: said, Name: "gpu1.example", Server: "127.0.0.1:53"}}
+		}})
+		var e *DialError
+		if !errors.As(err, &e) || e.Error() != want || e.Class() != "connect" {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func TestProxyCommand(t *testing.T) {
 	noLeak(t)
 	s := startServer(t, func(s *server) { s.takePassword("x") })
