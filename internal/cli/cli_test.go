@@ -31,6 +31,50 @@ func TestParse_RefusesDashesElsewhere(t *testing.T) {
 	}
 }
 
+// An empty argument is a script's variable that is not set: it must not mean the
+// host that was used last, which stop would end.
+func TestParse_RefusesWhatIsEmpty(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"stop", "-y", ""}, "<host>"}, {[]string{"close", ""}, "<host>"}, {[]string{"open", "gpu1", "--name", ""}, "--name"},
+		{[]string{"open", "gpu1", "--env="}, "--env"}, {[]string{"open", "--via", "gw", "--via", "", "gpu1"}, "--via"},
+		{[]string{"forward", "gpu1", "80", ""}, "<port>"}, {[]string{"kernel", "add", ""}, "<env>"}, {[]string{"run", "", "--", "true"}, "<host>"},
+		{[]string{"stop"}, ""}, {[]string{"open"}, ""}, {[]string{"run", "gpu1", "--", ""}, ""},
+	} {
+		var cmds commands
+		parser, err := newParser(&cmds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = parse(parser, &cmds, c.args)
+		if c.says == "" && err != nil || c.says != "" && (classOf(err) != "usage" || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%q: %v, want %q", c.args, err, c.says)
+		}
+	}
+}
+
+// stop of everything and of one thing at once is a mistake that must end
+// nothing; no time at all is no condition.
+func TestStop_RefusesWhatContradicts(t *testing.T) {
+	for _, args := range [][]string{
+		{"stop", "gpu1/b", "--all"}, {"stop", "gpu1:~/proj", "--all"}, {"stop", "gpu1", "--idle", "0"}, {"stop", "gpu1", "--idle", "10ms"},
+	} {
+		var cmds commands
+		parser, err := newParser(&cmds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parse(parser, &cmds, args); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmds.Stop.check(); classOf(err) != "usage" {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
 // B6: no flag of any command takes a token.
 func TestB6_NoFlagTakesAToken(t *testing.T) {
 	var cmds commands

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -34,6 +35,9 @@ func parse(parser *kong.Kong, cmds *commands, args []string) (*kong.Context, err
 	if err != nil {
 		return nil, usage(misread(err), tryHelp(err))
 	}
+	if name := emptyOne(kctx); name != "" {
+		return nil, usage("read the command line: "+name+" is empty", "leave it out, or say which; in a script, is its variable set?")
+	}
 	if !dashes {
 		return kctx, nil
 	}
@@ -50,6 +54,34 @@ func parse(parser *kong.Kong, cmds *commands, args []string) (*kong.Context, err
 		return nil, usage("read the command line: only open and run take something after --", "nbremote open HOST -- --ServerApp.max_body_size=…")
 	}
 	return kctx, nil
+}
+
+// emptyOne is the argument or flag that was given as an empty text: a variable
+// of a script that is not set, which must not mean the host used last.
+func emptyOne(kctx *kong.Context) string {
+	for _, e := range kctx.Path {
+		switch {
+		case e.Positional != nil && isEmpty(e.Positional.Target):
+			return e.Positional.Summary()
+		case e.Flag != nil && isEmpty(e.Flag.Target):
+			return "--" + e.Flag.Name
+		}
+	}
+	return ""
+}
+
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len() == 0
+	case reflect.Slice:
+		for i := range v.Len() {
+			if isEmpty(v.Index(i)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // split gives what stands before and after --, with the forms of asking for

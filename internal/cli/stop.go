@@ -16,17 +16,17 @@ import (
 
 // stopCmd ends Jupyter on the host.
 type stopCmd struct {
-	Host string        `arg:"" optional:"" predictor:"host" help:"HOST or HOST/NAME; left out: the last one used here."`
-	All  bool          `help:"All of yours: on HOST or, where that is left out, on every host that is open."`
-	Idle time.Duration `help:"Only what has been idle for so long, by its kernels and terminals and the host's clock; what is busy is left." placeholder:"8h"`
+	Host string         `arg:"" optional:"" predictor:"host" help:"HOST or HOST/NAME; left out: the last one used here."`
+	All  bool           `help:"All of yours: on HOST or, where that is left out, on every host that is open."`
+	Idle *time.Duration `help:"Only what has been idle for so long, by its kernels and terminals and the host's clock; what is busy is left." placeholder:"8h"`
 }
 
 // Run asks when a kernel is busy, ends Jupyter, and closes its port.
 func (c *stopCmd) Run(a *app) error {
-	if err := c.checkIdle(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
-	if c.All || c.Idle > 0 {
+	if c.All || c.Idle != nil {
 		return c.several(a)
 	}
 	line, host, w, name, err := a.session(c.Host, "stop")

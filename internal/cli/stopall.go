@@ -48,7 +48,7 @@ func (c *stopCmd) onHost(a *app, arg string) error {
 	}
 	defer line.leave()
 	for _, s := range host.Sessions {
-		if !s.Jupyter && (s.Command == "" || c.Idle > 0) || !s.Running || !c.All && s.Name != name {
+		if !s.Jupyter && (s.Command == "" || c.Idle != nil) || !s.Running || !c.All && s.Name != name {
 			continue
 		}
 		if err := c.endOne(a, line, host, w, s.Name); err != nil {
@@ -66,9 +66,9 @@ func (c *stopCmd) endOne(a *app, line *line, host *jupyter.Host, w where, name s
 	switch {
 	case server != nil && anothers(server):
 		return left(server.Owner + " started it")
-	case c.Idle > 0 && server == nil:
+	case c.Idle != nil && server == nil:
 		return left("it does not answer yet")
-	case c.Idle > 0:
+	case c.Idle != nil:
 		network, addr := server.Far()
 		idle, busy, err := jupyter.Idle(a.ctx, func(ctx context.Context) (net.Conn, error) { return line.Dial(ctx, network, addr) }, server)
 		switch {
@@ -76,7 +76,7 @@ func (c *stopCmd) endOne(a *app, line *line, host *jupyter.Host, w where, name s
 			return left("whether it is busy cannot be seen: " + err.Error())
 		case busy:
 			return left("it is busy")
-		case idle < c.Idle:
+		case idle < *c.Idle:
 			return left("idle for " + ui.Long(idle) + " only")
 		}
 	case server != nil:
@@ -116,10 +116,17 @@ func (a *app) stopSession(line *line, full, name string) error {
 	return err
 }
 
-// checkIdle refuses what is no time.
-func (c *stopCmd) checkIdle() error {
-	if c.Idle < 0 || c.Idle > 0 && c.Idle < time.Second {
+// check refuses what is no time, and all together with one of them.
+func (c *stopCmd) check() error {
+	if c.Idle != nil && *c.Idle < time.Second {
 		return usage("read --idle: at least a second", "--idle 8h")
+	}
+	if !c.All || c.Host == "" {
+		return nil
+	}
+	w, err := parseWhere(c.Host)
+	if err == nil && (w.Session != "" || w.Path != "") {
+		return usage("read stop "+quoted(c.Host)+" and --all: one of them, or all of "+w.Host, "nbremote stop "+c.Host+", or nbremote stop "+w.Host+" --all")
 	}
 	return nil
 }
