@@ -146,6 +146,9 @@ func (c *openCmd) where(a *app) (where, error) {
 		w.Session = c.Name
 	}
 	w = a.farSession(w)
+	if err == nil && w.URL == "" {
+		err = checkName(w.Session)
+	}
 	if err == nil && c.Env == "" && w.URL == "" {
 		c.Env = a.config.Hosts[w.Host].Env
 	}

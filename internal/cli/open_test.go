@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nbremote/internal/config"
 	"nbremote/internal/holder"
 	"nbremote/jupyter"
 )
@@ -110,5 +111,23 @@ func TestOpen_NamesWhatComesTooLate(t *testing.T) {
 	c.Env = "ds" // of the settings
 	if got := c.forStart(runs); len(got) != 0 {
 		t.Errorf("got %q", got)
+	}
+}
+
+// The name of a session that open starts is one that run would take: others see
+// it in their lists, and a newline there makes two of it.
+func TestOpen_RefusesNamesThatCannotBeShown(t *testing.T) {
+	a := &app{config: &config.Config{}}
+	for _, c := range []openCmd{
+		{Host: "gpu1", Name: "a\nb"}, {Host: "gpu1/a\x1b[31m"}, {Host: "gpu1", Name: "a/b"}, {Host: "gpu1/" + strings.Repeat("a", 101)},
+	} {
+		if _, err := c.where(a); classOf(err) != "usage" || len(err.Error()) > 300 {
+			t.Errorf("%q %q: %v", c.Host, c.Name, err)
+		}
+	}
+	for _, c := range []openCmd{{Host: "gpu1", Name: "a b"}, {Host: "gpu1/ünïcode"}, {Host: "gpu1"}} {
+		if _, err := c.where(a); err != nil {
+			t.Errorf("%q %q: %v", c.Host, c.Name, err)
+		}
 	}
 }

@@ -93,13 +93,21 @@ func (c *runCmd) wish(a *app) (where, session.Script, error) {
 	if name == "" {
 		name = w.Session
 	}
-	if name != "" && (len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) })) {
-		return w, wish, usage("read the name "+quoted(name)+": a slash, a control character, or more than 100 bytes", "--name sweep")
+	if err := checkName(name); err != nil {
+		return w, wish, err
 	}
 	return w, session.Script{
 		Names: names(name, c.argv), Dir: w.Path, Argv: c.argv, TTY: c.TTY, Command: commandLine(c.argv), Detach: c.Detach, Owner: owner(),
 		Setenv: a.setenv(w, c.Setenv), Here: here(c.argv),
 	}, nil
+}
+
+// checkName refuses what is no name of a session that is started; "" is none.
+func checkName(name string) error {
+	if len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) }) {
+		return usage("read the name "+quoted(cut(name, 120))+": a slash, a control character, or more than 100 bytes", "--name sweep")
+	}
+	return nil
 }
 
 // names are those that the session may have: the one given, else that of the
