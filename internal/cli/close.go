@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -59,7 +60,7 @@ func (a *app) closePort(port int) error {
 			if p.Port != port && !slices.Contains(p.Also, port) {
 				continue
 			}
-			if len(s.Pages)+len(s.Tunnels) == 1 {
+			if len(s.Pages)+len(s.Tunnels) == 1 && s.Behind == 0 {
 				return a.closeHolder(s)
 			}
 			if err := holder.ByKey(a.place, s.Key).RemovePage(a.ctx, p.Session); err != nil {
@@ -77,12 +78,22 @@ func (a *app) closePort(port int) error {
 func (a *app) tunnelOf(name string) (holder.Status, holder.Tunnel, bool) {
 	for _, s := range a.open() {
 		for _, t := range s.Tunnels {
-			if name != "" && (t.Name == name || t.Sock == name) {
+			if called(t, name) {
 				return s, t, true
 			}
 		}
 	}
 	return holder.Status{}, holder.Tunnel{}, false
+}
+
+// called says whether a tunnel is the one of that name, or of that socket here,
+// which may be given as forward takes it: from this directory.
+func called(t holder.Tunnel, name string) bool {
+	if name == "" {
+		return false
+	}
+	path, err := filepath.Abs(name)
+	return t.Name == name || t.Sock != "" && (t.Sock == name || err == nil && t.Sock == path)
 }
 
 // closeTunnel closes a proxy or a forward, and with the last port the line.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -38,5 +39,24 @@ func TestParseForward(t *testing.T) {
 		if got, err := parseForward(text); classOf(err) != "usage" {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
+	}
+}
+
+// close takes the path of a socket as forward took it.
+func TestClose_KnowsASocketByItsPath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock, port := holder.Tunnel{}, holder.Tunnel{}
+	sock.Sock, port.Name = filepath.Join(here, "x.sock"), "prod"
+	for name, want := range map[string]bool{"x.sock": true, "./x.sock": true, sock.Sock: true, "y.sock": false, "": false, "prod": false} {
+		if got := called(sock, name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+	if !called(port, "prod") || called(port, "") || called(port, here) {
+		t.Error("a name is not known")
 	}
 }
