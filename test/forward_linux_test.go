@@ -119,12 +119,18 @@ func TestForward_WithOpen(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{})
 	serveFar(t, l.Host("gpu1"), "127.0.0.1:6006", says("board"))
-	l.Laptop.WriteFile(lab.Me, "/home/me/.config/nbremote/config.toml", "[hosts.gpu1]\nforward = [\"6006\", \"81:localhost:6006\"]\n")
+	l.Laptop.WriteFile(lab.Me, "/home/me/.config/nbremote/config.toml", "[hosts.gpu1]\nforward = [\"81:localhost:6006\", \"6006\"]\n")
 	r := l.Must("open", "--no-browser", "gpu1")
 	if !strings.Contains(r.Stderr, "127.0.0.1:6006 leads to localhost:6006") || !strings.Contains(r.Stderr, "forward of config.toml: listen on 127.0.0.1:81: a port below 1024 needs root") {
 		t.Errorf("open says:\n%s", r.Stderr)
 	}
 	if out, exit := curl(t, l, "http://127.0.0.1:6006/"); out != "board" {
+		t.Errorf("%q, exit %d", out, exit)
+	}
+	// One that is written down later is there with the next open.
+	l.Laptop.WriteFile(lab.Me, "/home/me/.config/nbremote/config.toml", "[hosts.gpu1]\nforward = [\"6006\", \"6007:localhost:6006\"]\n")
+	l.Must("open", "--no-browser", "gpu1")
+	if out, exit := curl(t, l, "http://127.0.0.1:6007/"); out != "board" {
 		t.Errorf("%q, exit %d", out, exit)
 	}
 	l.Must("close", "gpu1")

@@ -146,20 +146,21 @@ func parseForwards(host string, texts []string) ([]holder.TunnelSpec, error) {
 	return specs, nil
 }
 
-// keepForwards opens the forwards of the settings. One that cannot be is said.
-func (a *app) keepForwards(l *line, w where) {
-	specs, err := parseForwards(w.Host, a.config.Hosts[w.Host].Forward)
-	for _, spec := range specs {
+// keepForwards opens the forwards of the settings. Each that cannot be is said,
+// and keeps no other from being opened.
+func (a *app) keepForwards(c *holder.Client, w where) {
+	for _, text := range a.config.Hosts[w.Host].Forward {
+		specs, err := parseForwards(w.Host, []string{text})
 		var t holder.Tunnel
-		if t, err = l.AddTunnel(a.ctx, spec); err != nil {
-			break
+		if err == nil {
+			t, err = c.AddTunnel(a.ctx, specs[0])
 		}
-		if !t.Reused {
+		switch {
+		case err != nil:
+			a.ui.Note("forward of config.toml: " + err.Error())
+		case !t.Reused:
 			a.ui.Done("forward", t.Local()+" leads to "+t.Addr+" there")
 		}
-	}
-	if err != nil {
-		a.ui.Note("forward of config.toml: " + err.Error())
 	}
 }
 

@@ -116,7 +116,7 @@ func (c *openCmd) run(a *app, w where) error {
 	if err != nil {
 		return err
 	}
-	a.keepForwards(line, w)
+	a.keepForwards(line.Client, w)
 	if err := c.offerProject(a, line, w, host, server); err != nil {
 		return err
 	}
@@ -175,6 +175,9 @@ func (c *openCmd) openAgain(a *app, w where) (bool, error) {
 	c.sayKept(a, &server)
 	a.sayPort(page)
 	l := &line{Client: holder.ByKey(a.place, status.Key)}
+	if w.URL == "" {
+		a.keepForwards(l.Client, w)
+	}
 	return true, c.show(a, l, w, page, &server, nil)
 }
 
