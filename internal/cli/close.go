@@ -60,7 +60,7 @@ func (a *app) closePort(port int) error {
 			if p.Port != port && !slices.Contains(p.Also, port) {
 				continue
 			}
-			if len(s.Pages)+len(s.Tunnels) == 1 && s.Behind == 0 {
+			if asked(s) == 1 && s.Behind == 0 {
 				return a.closeHolder(s)
 			}
 			if err := holder.ByKey(a.place, s.Key).RemovePage(a.ctx, p.Session); err != nil {
@@ -96,9 +96,20 @@ func called(t holder.Tunnel, name string) bool {
 	return t.Name == name || t.Sock != "" && (t.Sock == name || err == nil && t.Sock == path)
 }
 
+// asked counts the ports that somebody asked for.
+func asked(s holder.Status) int {
+	n := len(s.Pages)
+	for _, t := range s.Tunnels {
+		if !t.Followed {
+			n++
+		}
+	}
+	return n
+}
+
 // closeTunnel closes a proxy or a forward, and with the last port the line.
 func (a *app) closeTunnel(s holder.Status, t holder.Tunnel) error {
-	if len(s.Pages)+len(s.Tunnels) == 1 && s.Behind == 0 {
+	if asked(s) == 1 && s.Behind == 0 && !t.Followed {
 		return a.closeHolder(s)
 	}
 	if err := holder.ByKey(a.place, s.Key).RemoveTunnel(a.ctx, t); err != nil {

@@ -43,6 +43,9 @@ type listed struct {
 	// is known to run.
 	Kind  string `json:"kind"`
 	Local string `json:"local,omitempty"` // of the others: the end here, "… there" of remote
+	// Followed: a forward that nobody asked for, to a port of Program.
+	Followed bool   `json:"followed,omitempty"`
+	Program  string `json:"program,omitempty"`
 }
 
 // Run prints the table.
@@ -96,7 +99,7 @@ func (r listed) state() string {
 
 // address is the local address, and what is not as usual with its port.
 func (r listed) address() string {
-	if r.Local != "" && r.State != string(holder.NeedsSignIn) && r.State != string(holder.Stopped) {
+	if r.Local != "" && r.Moved == 0 && r.State != string(holder.NeedsSignIn) && r.State != string(holder.Stopped) {
 		return r.Local
 	}
 	if r.Port == 0 && r.Local == "" {
@@ -151,7 +154,7 @@ func row(s holder.Status, p holder.Page) listed {
 
 // tunnelRow is that of a proxy or a forward.
 func tunnelRow(s holder.Status, t holder.Tunnel) listed {
-	r := listed{Kind: t.Kind, Host: s.Name, State: t.Kind, Since: s.Since, Port: t.Port, Local: t.Local(), Reason: s.Reason, Try: t.Again}
+	r := listed{Kind: t.Kind, Host: s.Name, State: t.Kind, Since: s.Since, Port: t.Port, Moved: t.Moved, Program: t.Program, Followed: t.Followed, Local: t.Local(), Reason: s.Reason, Try: t.Again}
 	r.What = tunnelWhat(t)
 	if t.Kind == holder.Remote {
 		r.Local += " there"
@@ -165,6 +168,8 @@ func tunnelRow(s holder.Status, t holder.Tunnel) listed {
 // tunnelWhat is where a tunnel leads.
 func tunnelWhat(t holder.Tunnel) string {
 	switch {
+	case t.Kind == holder.Forward && t.Program != "":
+		return t.Addr + " (" + t.Program + ")"
 	case t.Kind == holder.Forward:
 		return t.Addr
 	case t.Kind == holder.Remote:

@@ -308,7 +308,7 @@ func (c *openCmd) forward(a *app, line *line, w where, s *jupyter.Server) (holde
 	if err != nil {
 		return holder.Page{}, err
 	}
-	page, err := line.AddPage(a.ctx, pageOf(w, s, c.Port, raw))
+	page, err := line.AddPage(a.ctx, pageOf(w, s, c.Port, raw, !a.config.Hosts[w.Host].NoFollow))
 	if err == nil {
 		a.sayPort(page)
 	}
@@ -316,13 +316,14 @@ func (c *openCmd) forward(a *app, line *line, w where, s *jupyter.Server) (holde
 }
 
 // pageOf asks for a port in front of a server.
-func pageOf(w where, s *jupyter.Server, port int, info json.RawMessage) holder.PageSpec {
+func pageOf(w where, s *jupyter.Server, port int, info json.RawMessage, follow bool) holder.PageSpec {
 	network, addr := s.Far()
 	spec := holder.PageSpec{
 		Session: s.Session, Network: network, Addr: addr, Token: s.Token, Path: s.Path, Port: port,
-		Watch: []string{s.BaseURL + "api/kernels" + untracked, s.BaseURL + "api/sessions" + untracked}, Info: info,
+		Watch: []string{s.BaseURL + "api/kernels" + untracked, s.BaseURL + "api/sessions" + untracked}, Info: info, Follow: follow,
 	}
 	if s.URL != "" {
+		spec.Follow = false
 		spec.TLS = provesItself(s)
 		spec.Origin, spec.Again = strings.TrimSuffix(s.URL, s.BaseURL), w.again()
 		if s.Token == "" {

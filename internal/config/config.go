@@ -30,6 +30,7 @@ type Host struct {
 	Setenv   map[string]string `key:"setenv" type:"table of texts" default:"none" range:"names as a shell takes them" example:"setenv = { OMP_NUM_THREADS = \"8\" }" doc:"environment variables of a Jupyter or a script that is started; --setenv of a command adds to them"`
 	Engine   string            `key:"engine" type:"text" default:"auto" range:"auto, native or openssh" example:"engine = \"openssh\"" doc:"who signs in, to this host or gateway: see signing-in.md"`
 	Forward  []string          `key:"forward" type:"list of texts" default:"none" range:"as the command forward takes them" example:"forward = [\"6006\", \"8889:my-host:80\"]" doc:"ports here that lead to ports there: opened with the host, see network.md"`
+	NoFollow bool              `key:"follow_ports" type:"true or false" default:"true" range:"" example:"follow_ports = false" doc:"ports on which programs listen that your Jupyter or run began there (Dask, TensorBoard, Gradio) are ports here while the host is open, see network.md. From the next open on"`
 	Hardened bool              `key:"hardened" type:"true or false" default:"false" range:"" example:"hardened = true" doc:"kernels on sockets, not on ports that others of the host can connect to; some kernels know ports alone: see security.md"`
 }
 

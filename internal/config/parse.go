@@ -54,12 +54,8 @@ func (d *document) top(key string, p toml.Primitive) (err error) {
 		d.c.DefaultHost, err = d.word(key, p)
 		return err
 	case "notify":
-		wanted := true
-		if err := d.flag(key, p, &wanted); err != nil {
-			return err
-		}
-		d.c.NoNotices = !wanted
-		return nil
+		d.c.NoNotices, err = d.no(key, p)
+		return err
 	case "hosts":
 		return d.hosts(p)
 	case "proxies":
@@ -116,8 +112,10 @@ func (d *document) hostKey(h *Host, name, key string, p toml.Primitive) (err err
 		h.Setenv, err = d.setenv(full, p)
 	case "forward":
 		h.Forward, err = d.words(full, p)
+	case "follow_ports":
+		h.NoFollow, err = d.no(full, p)
 	case "hardened":
-		h.Hardened, err = d.yes(full, p)
+		h.Hardened, err = d.flag(full, p, "true")
 	default:
 		err = d.unknown("hosts", name, key, p)
 	}
@@ -204,17 +202,22 @@ func (d *document) word(key string, p toml.Primitive) (string, error) {
 	return s, nil
 }
 
-// flag is true or false.
-func (d *document) flag(key string, p toml.Primitive, to *bool) error {
+// no is whether what is on by itself is not wanted.
+func (d *document) no(key string, p toml.Primitive) (off bool, err error) {
+	on, err := d.flag(key, p, "false")
+	return !on && err == nil, err
+}
+
+// flag is true or false; example is which of them is worth writing down.
+func (d *document) flag(key string, p toml.Primitive, example string) (bool, error) {
 	var v any
 	if d.md.PrimitiveDecode(p, &v) == nil {
-		if b, ok := v.(bool); ok {
-			*to = b
-			d.note(key, strconv.FormatBool(b), p)
-			return nil
+		if on, ok := v.(bool); ok {
+			d.note(key, strconv.FormatBool(on), p)
+			return on, nil
 		}
 	}
-	return d.wrong(p, short(key)+" must be true or false", last(key)+" = false")
+	return false, d.wrong(p, short(key)+" must be true or false", last(key)+" = "+example)
 }
 
 // oneOf is one of a few words.
@@ -242,14 +245,6 @@ func (d *document) words(key string, p toml.Primitive) ([]string, error) {
 	}
 	d.note(key, strings.Join(list, ", "), p)
 	return list, nil
-}
-
-func (d *document) yes(key string, p toml.Primitive) (on bool, err error) {
-	if d.md.PrimitiveDecode(p, &on) != nil {
-		return false, d.wrong(p, short(key)+" must be true or false", last(key)+" = true")
-	}
-	d.note(key, strconv.FormatBool(on), p)
-	return on, nil
 }
 
 func (d *document) setenv(key string, p toml.Primitive) (map[string]string, error) {

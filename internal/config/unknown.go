@@ -17,7 +17,7 @@ var (
 
 // later are the keys that were announced and are not here: what each is for.
 var later = map[string]string{
-	"notify_after": "notices about long scripts", "follow_ports": "ports of your own processes there",
+	"notify_after": "notices about long scripts",
 }
 
 // keysOf are the keys of a table of the file, in the order of the struct.

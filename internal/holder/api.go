@@ -121,6 +121,8 @@ type PageSpec struct {
 	TLS    *TLS   `json:"tls,omitempty"`
 	// Again is the command that opens it again, "" = nbremote open and the host.
 	Again string `json:"again,omitempty"`
+	// Follow: ports of what the host's sessions began are forwarded meanwhile.
+	Follow bool `json:"follow,omitempty"`
 	// Info is kept for the commands and not looked at.
 	Info json.RawMessage `json:"info,omitempty"`
 }

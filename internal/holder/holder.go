@@ -39,6 +39,7 @@ type holder struct {
 	pages   *pages
 	scripts *scripts
 	tunnels *tunnels
+	follow  *follower
 	names   names
 	stop    context.CancelFunc
 	ctx     context.Context // ends with the holder
@@ -109,6 +110,7 @@ func newHolder(spec Spec, version string, logger *log.Logger, stop context.Cance
 	h.line.dial, h.line.asker, h.line.asking, h.line.notify = h.dialLine, h.asks.canAsk, h.asks.asking, h.tell
 	h.line.person = func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.signed.Person || h.childAsked }
 	h.pages, h.scripts, h.tunnels = newPages(h), newScripts(h), &tunnels{h: h, all: map[string]*tunnel{}}
+	h.follow = &follower{h: h}
 	h.linked = &linked{h: h}
 	h.notices = h.newNotices()
 	return h
@@ -136,6 +138,7 @@ func (h *holder) serve(ctx context.Context, l net.Listener, ready func()) error 
 	h.stop()
 	h.notices.close()
 	h.pages.close()
+	h.follow.close()
 	h.tunnels.close()
 	h.linked.close()
 	server.Close()

@@ -243,6 +243,21 @@ func (ps *pages) open(req openRequest) (Opening, error) {
 	return Opening{URL: localURL(p.address(), p.proxy.NewNonce(path))}, nil
 }
 
+// follow says whether a page wants the ports of its programs followed.
+func (ps *pages) follow() bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, p := range ps.all {
+		p.mu.Lock()
+		wanted := p.spec.Follow
+		p.mu.Unlock()
+		if wanted {
+			return true
+		}
+	}
+	return false
+}
+
 func (ps *pages) remove(session string) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()

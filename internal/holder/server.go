@@ -247,6 +247,7 @@ func (h *holder) addPage(w http.ResponseWriter, r *http.Request) {
 	if spec, ok := read[PageSpec](w, r); ok {
 		page, err := h.pages.add(spec)
 		h.settle()
+		h.follow.settle()
 		if spec.Network != Elsewhere {
 			h.scripts.later()
 		}
@@ -269,6 +270,8 @@ func (h *holder) openPage(w http.ResponseWriter, r *http.Request) {
 
 func (h *holder) removePage(w http.ResponseWriter, r *http.Request) {
 	if req, ok := read[openRequest](w, r); ok {
-		reply(w, map[string]bool{"removed": h.pages.remove(req.Session)}, nil)
+		removed := h.pages.remove(req.Session)
+		h.follow.settle()
+		reply(w, map[string]bool{"removed": removed}, nil)
 	}
 }

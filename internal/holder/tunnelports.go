@@ -124,6 +124,44 @@ func (t *tunnel) forwardPort() (net.Listener, error) {
 	return l, nil
 }
 
+// followedPort is the same number as there, else one near it, else any: never
+// one on which somebody listens here, nor that of a session or a proxy. A
+// program there could else be taken for a Jupyter of another host.
+func (t *tunnel) followedPort() (net.Listener, error) {
+	own, taken := t.is.Port, t.h.memory.others("")
+	for port := own; port < min(own+followSpan, 65536); port++ {
+		if taken[port] || isUsedHere(port) {
+			continue
+		}
+		if l, err := webproxy.Try(port); err == nil {
+			return t.moved(l, own), nil
+		}
+	}
+	l, err := webproxy.Listen(0)
+	if err != nil {
+		return nil, err
+	}
+	return t.moved(l, own), nil
+}
+
+func (t *tunnel) moved(l net.Listener, own int) net.Listener {
+	if t.is.Port = portOf(l); t.is.Port != own {
+		t.is.Moved = own
+	}
+	return l
+}
+
+// isUsedHere: somebody listens there, on ::1 maybe, which localhost may be.
+func isUsedHere(port int) bool {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		if c, err := net.DialTimeout("tcp", net.JoinHostPort(host, itoa(port)), time.Second); err == nil {
+			c.Close()
+			return true
+		}
+	}
+	return false
+}
+
 // listenSock makes a socket that only its owner can connect to. One that nobody
 // listens on any more is replaced.
 func listenSock(path string) (net.Listener, error) {

@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"slices"
@@ -38,6 +36,9 @@ type TunnelSpec struct {
 	Domains []string `json:"domains,omitempty"`
 	// Allow is what a proxy may reach though it is the host's own.
 	Allow []string `json:"allow,omitempty"`
+	// Followed: nobody asked for this forward; a session's program listens there.
+	Followed bool   `json:"followed,omitempty"`
+	Program  string `json:"program,omitempty"` // its name, as the host says
 	// Again is the command that opens it again.
 	Again string `json:"again,omitempty"`
 }
@@ -101,6 +102,13 @@ func (ts *tunnels) add(ctx context.Context, spec TunnelSpec) (Tunnel, error) {
 	ts.mu.Lock()
 	old := ts.all[spec.ID()]
 	ts.mu.Unlock()
+	switch {
+	case spec.Followed: // it finds a port of its own
+		old = nil
+	case old != nil && old.is.Followed: // from now on it is the person's
+		ts.remove(old)
+		old = nil
+	}
 	if old != nil {
 		if done, err := old.again(spec, rule); done || err != nil {
 			return old.public(true), err
@@ -176,6 +184,8 @@ func (t *tunnel) open(ctx context.Context) error {
 		l, err = t.remotePort(ctx)
 	case t.is.Sock != "":
 		l, err = listenSock(t.is.Sock)
+	case t.is.Followed:
+		l, err = t.followedPort()
 	default:
 		l, err = t.forwardPort()
 	}
@@ -267,6 +277,17 @@ func (ts *tunnels) count() int {
 	return len(ts.all)
 }
 
+// removeByID ends a tunnel and gives it, nil = there is none.
+func (ts *tunnels) removeByID(id string) *tunnel {
+	ts.mu.Lock()
+	t := ts.all[id]
+	ts.mu.Unlock()
+	if t != nil {
+		ts.remove(t)
+	}
+	return t
+}
+
 // remove ends a tunnel, if it has not ended.
 func (ts *tunnels) remove(t *tunnel) {
 	ts.mu.Lock()
@@ -286,65 +307,4 @@ func (ts *tunnels) close() {
 	for _, t := range all {
 		t.close()
 	}
-}
-
-func (h *holder) addTunnel(w http.ResponseWriter, r *http.Request) {
-	spec, ok := read[TunnelSpec](w, r)
-	if !ok {
-		return
-	}
-	defer h.hold(&h.busy)()
-	t, err := h.tunnels.add(r.Context(), spec)
-	if err == nil && spec.Kind == Proxy {
-		t.Unchecked = h.unchecked(r.Context())
-	}
-	reply(w, t, err)
-}
-
-// unchecked says why no name can be looked up on the host, "" = they can. It
-// begins the link.
-func (h *holder) unchecked(ctx context.Context) string {
-	if h.linkFor(ctx, Elsewhere) != nil {
-		return ""
-	}
-	_, err := h.names.get(ctx, h, "localhost")
-	if e := new(Error); errors.As(err, &e) && e.ClassName == "connect" {
-		return ""
-	}
-	return errText(err)
-}
-
-func (h *holder) removeTunnel(w http.ResponseWriter, r *http.Request) {
-	req, ok := read[TunnelSpec](w, r)
-	if !ok {
-		return
-	}
-	h.tunnels.mu.Lock()
-	t := h.tunnels.all[req.ID()]
-	h.tunnels.mu.Unlock()
-	if t != nil {
-		h.tunnels.remove(t)
-	}
-	reply(w, map[string]bool{"removed": t != nil}, nil)
-}
-
-// AddTunnel opens a local port whose connections go on from the host, or gives
-// the one that is open.
-func (c *Client) AddTunnel(ctx context.Context, spec TunnelSpec) (t Tunnel, err error) {
-	err = c.call(ctx, "POST", "/v1/tunnels", spec, &t)
-	return t, err
-}
-
-// RemoveTunnel closes a tunnel.
-func (c *Client) RemoveTunnel(ctx context.Context, t Tunnel) error {
-	return c.call(ctx, "POST", "/v1/tunnels/remove", t.TunnelSpec, nil)
-}
-
-// notListening says why a port cannot be had, and what to try.
-func notListening(err error, port int, hint string) error {
-	text := err.Error()
-	if errors.Is(err, fs.ErrPermission) && port < 1024 {
-		text = fmt.Sprintf("listen on 127.0.0.1:%d: a port below 1024 needs root", port)
-	}
-	return &Error{Text: text, ClassName: "other", HintText: hint}
 }
