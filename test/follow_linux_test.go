@@ -92,6 +92,11 @@ func TestN3_PortsOfOwnProcesses(t *testing.T) {
 		t.Errorf("after a cut: %q, exit %d", out, exit)
 	}
 	host.Kill("serve relay-", syscall.SIGKILL)
+	stays.Expect("the relay on the host has ended", 20*time.Second)
+	lab.Wait(t, 30*time.Second, "the next relay", func() bool {
+		out, _ := curl(t, l, "http://127.0.0.1:8787/health")
+		return out == "ok"
+	})
 	script(l, 8200)
 	want["localhost:8200"] = 8200
 	arePorts(t, l, want)

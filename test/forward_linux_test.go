@@ -109,6 +109,34 @@ func TestForward_Remote(t *testing.T) {
 	}
 	gw.Kill("serve relay-", 9)
 	lab.Wait(t, 30*time.Second, "the port after the relay's end", func() bool { return there() == "the laptop's" })
+	ln, err := l.Laptop.Listen("unix", l.Laptop.Path("/home/me/own.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: says("by socket")}
+	go srv.Serve(ln)
+	t.Cleanup(func() { srv.Close() })
+	l.Laptop.Sh("chmod 666 /home/me/own.sock")
+	l.Must("forward", "gw1", "-R", "there.sock:/home/me/own.sock", "-R", "52699:/home/me/own.sock", "-R", "/home/me/port.sock:localhost:52698")
+	sockets := func() string {
+		return gw.ShAs(lab.Me, "for s in there port; do curl -sS -m 30 --unix-socket ~/$s.sock http://x/ 2>&1 || :; done; curl -sS -m 30 http://127.0.0.1:52699/ 2>&1 || :")
+	}
+	const want = "by socket\nthe laptop's\nby socket\n"
+	if text := sockets(); text != want {
+		t.Errorf("by sockets: %q", text)
+	}
+	if mode := gw.Sh("stat -c %a /home/me/there.sock"); mode != "600\n" {
+		t.Errorf("its mode is %s", mode)
+	}
+	if r := l.Must("ls"); !strings.Contains(r.Stdout, "gw1  remote  /home/me/own.sock here  there.sock there") {
+		t.Errorf("ls:\n%s", r.Stdout)
+	}
+	gw.Kill("serve relay-", 9)
+	lab.Wait(t, 30*time.Second, "the sockets after the relay's end", func() bool { return sockets() == want })
+	l.Must("close", "there.sock")
+	lab.Wait(t, 10*time.Second, "the socket to be gone", func() bool {
+		return gw.Sh("ls /home/me") != "" && !strings.Contains(gw.Sh("ls /home/me"), "there.sock")
+	})
 	l.Must("close", "52698")
 	lab.Wait(t, 10*time.Second, "the port to be free", func() bool { return strings.Contains(there(), "refused") || strings.Contains(there(), "connect") })
 }

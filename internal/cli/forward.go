@@ -18,7 +18,7 @@ type forwardCmd struct {
 	Host  string   `arg:"" optional:"" predictor:"host" help:"HOST; left out: the last one used here."`
 	Specs []string `arg:"" optional:"" name:"port" help:"8888, 8889:jupyter-box:8888, 8889:/run/x.sock or local.sock:/run/x.sock; left out: those of config.toml."`
 
-	Remote         []string      `short:"R" help:"A port there that leads here: 52698:localhost:52698, or 52698; again for the next." placeholder:"PORT" sep:"none"`
+	Remote         []string      `short:"R" help:"A port or socket there that leads here: 52698:localhost:52698, 52698 or /run/x.sock:localhost:5000; again for the next." placeholder:"PORT" sep:"none"`
 	FromSSHConfig  bool          `name:"from-ssh-config" help:"Those of LocalForward and RemoteForward in ssh_config too."`
 	Via            []string      `help:"Gateway to go through, instead of ssh_config's ProxyJump; again for the next." placeholder:"HOST" sep:"none"`
 	ConnectTimeout time.Duration `default:"15s" help:"How long a sign-in may take, without the time a person needs."`
@@ -123,14 +123,25 @@ func (c *forwardCmd) wanted(a *app, w where) ([]holder.TunnelSpec, error) {
 	return specs, err
 }
 
-// parseRemote reads PORT[:HOST:PORT], of a port there that leads here.
+// parseRemote reads PORT[:HOST:PORT], of a port there that leads here, with the
+// path of a unix socket in the place of the first port or of HOST:PORT. A path
+// there is from the home where it does not begin with a slash.
 func parseRemote(text string) (holder.TunnelSpec, error) {
-	spec, err := parseForward(text)
-	if err == nil && (spec.Sock != "" || spec.Network == "unix") {
-		err = usage("read -R "+quoted(text)+": only ports can lead here", "-R 52698:localhost:52698")
+	spec, there, err := parseSpec(text)
+	switch {
+	case err != nil:
+		return spec, err
+	case isPort(there):
+		spec.Port, _ = strconv.Atoi(there)
+	case isSock(there):
+		spec.Sock = strings.TrimPrefix(there, "~/")
+	default:
+		return spec, wrongForward(text, quoted(there)+" is neither a port there nor the path of a socket")
 	}
-	spec.Kind, spec.Network = holder.Remote, ""
-	return spec, err
+	if spec.Kind = holder.Remote; spec.Network != "unix" {
+		spec.Network = ""
+	}
+	return spec, nil
 }
 
 func parseForwards(host string, texts []string) ([]holder.TunnelSpec, error) {
@@ -187,10 +198,31 @@ func (a *app) sshForwards(w where) (local, remote []string, err error) {
 
 // parseForward reads [BIND:]PORT[:HOST:PORT], with the path of a unix socket in
 // the place of the first port or of HOST:PORT. BIND may be 127.0.0.1.
-func parseForward(text string) (spec holder.TunnelSpec, err error) {
-	wrong := func(why string) (holder.TunnelSpec, error) {
-		return spec, usage("read "+quoted(text)+": "+why, "8888, 8889:my-host:8888, 8889:/run/x.sock or local.sock:/run/x.sock")
+func parseForward(text string) (holder.TunnelSpec, error) {
+	spec, here, err := parseSpec(text)
+	switch {
+	case err != nil:
+	case isPort(here):
+		spec.Port, _ = strconv.Atoi(here)
+	case isSock(here):
+		spec.Sock, err = filepath.Abs(here)
+	default:
+		err = wrongForward(text, quoted(here)+" is neither a port here nor the path of a socket")
 	}
+	return spec, err
+}
+
+func wrongForward(text, why string) error {
+	return usage("read "+quoted(text)+": "+why, "8888, 8889:my-host:8888, 8889:/run/x.sock or local.sock:/run/x.sock")
+}
+
+func isSock(path string) bool {
+	return strings.ContainsRune(path, '/') || strings.HasSuffix(path, ".sock")
+}
+
+// parseSpec reads where a forward leads, and gives its other end as it stands.
+func parseSpec(text string) (spec holder.TunnelSpec, near string, err error) {
+	wrong := func(why string) (holder.TunnelSpec, string, error) { return spec, "", wrongForward(text, why) }
 	parts := splitForward(text)
 	spec.Kind, spec.Network = holder.Forward, holder.Elsewhere
 	last := parts[len(parts)-1]
@@ -218,18 +250,9 @@ func parseForward(text string) (spec holder.TunnelSpec, err error) {
 		local = local[1:]
 	}
 	if len(local) != 1 {
-		return wrong("no port here before it")
+		return wrong("no port before it")
 	}
-	here := local[0]
-	switch {
-	case isPort(here):
-		spec.Port, _ = strconv.Atoi(here)
-	case strings.ContainsRune(here, '/') || strings.HasSuffix(here, ".sock"):
-		spec.Sock, err = filepath.Abs(here)
-	default:
-		return wrong(quoted(here) + " is neither a port here nor the path of a socket")
-	}
-	return spec, err
+	return spec, local[0], nil
 }
 
 // splitForward splits at colons, but not in brackets, nor in a path at its end.

@@ -60,3 +60,25 @@ func TestClose_KnowsASocketByItsPath(t *testing.T) {
 		t.Error("a name is not known")
 	}
 }
+
+func TestParseRemote(t *testing.T) {
+	for text, want := range map[string]holder.TunnelSpec{
+		"52698":                     {Port: 52698, Addr: "localhost:52698"},
+		"52698:box:80":              {Port: 52698, Addr: "box:80"},
+		"/run/x.sock:localhost:500": {Sock: "/run/x.sock", Addr: "localhost:500"},
+		"~/a/x:500":                 {Sock: "a/x", Addr: "localhost:500"},
+		"x.sock:500":                {Sock: "x.sock", Addr: "localhost:500"},
+		"500:/run/y.sock":           {Port: 500, Network: "unix", Addr: "/run/y.sock"},
+		"/run/x.sock:/run/y:z.sock": {Sock: "/run/x.sock", Network: "unix", Addr: "/run/y:z.sock"},
+	} {
+		got, err := parseRemote(text)
+		if err != nil || got.Port != want.Port || got.Sock != want.Sock || got.Addr != want.Addr || got.Network != want.Network || got.Kind != holder.Remote {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "/run/x.sock", "my-host:80", "*:500:a:80", "/a:b:c:80", "x.sock:$(id):80"} {
+		if got, err := parseRemote(text); classOf(err) != "usage" {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}

@@ -6,17 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	"nbremote/internal/link"
 )
 
-// remotePort listens on a port of the host, by the relay there: on a plain
-// connection it would not outlive a cut, and a new one would find it taken by
-// the old.
+// remotePort listens on a port or a socket of the host, by the relay there: on
+// a plain connection it would not outlive a cut, and a new one would find it
+// taken by the old.
 func (t *tunnel) remotePort(ctx context.Context) (net.Listener, error) {
-	r := &relisten{h: t.h, port: t.is.Port}
+	r := &relisten{h: t.h, network: "tcp", at: t.is.Local()}
+	if t.is.Sock != "" {
+		r.network = "unix"
+	}
 	r.ctx, r.end = context.WithCancel(context.Background())
 	var err error
 	if r.now, err = r.listen(ctx); err != nil {
@@ -31,10 +35,10 @@ func (t *tunnel) backward(near net.Conn, r *bufio.Reader) {
 	far, err := whilePresent(near, r, time.Second, func(ctx context.Context) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		return new(net.Dialer).DialContext(ctx, "tcp", t.is.Addr)
+		return new(net.Dialer).DialContext(ctx, plainNetwork(t.is.Network), t.is.Addr)
 	})
 	if err != nil {
-		t.h.log.Printf("from port %d there: %v", t.is.Port, err)
+		t.h.log.Printf("from %s there: %v", t.is.Local(), err)
 		abort(near)
 		return
 	}
@@ -42,13 +46,13 @@ func (t *tunnel) backward(near net.Conn, r *bufio.Reader) {
 	join(near, r, far)
 }
 
-// relisten is a port of the host that is listened on anew when the relay there
-// has ended.
+// relisten is a port or a socket of the host that is listened on anew when the
+// relay there has ended.
 type relisten struct {
-	h    *holder
-	port int
-	ctx  context.Context // ends with Close
-	end  context.CancelFunc
+	h           *holder
+	network, at string
+	ctx         context.Context // ends with Close
+	end         context.CancelFunc
 
 	mu  sync.Mutex
 	now *link.Listener
@@ -62,13 +66,13 @@ func (r *relisten) listen(ctx context.Context) (*link.Listener, error) {
 	l, why := r.h.linked.get(ctx)
 	if l == nil {
 		return nil, &Error{
-			Text: "listen on a port of " + name + ": it needs the relay, which " + name + " does not have", ClassName: "missing", CauseText: errText(why),
-			HintText: fmt.Sprintf("ssh -N -R %d:… %s", r.port, name),
+			Text: "listen on " + r.at + " of " + name + ": it needs the relay, which " + name + " does not have", ClassName: "missing", CauseText: errText(why),
+			HintText: fmt.Sprintf("ssh -N -R %s:… %s", strings.TrimPrefix(r.at, "127.0.0.1:"), name),
 		}
 	}
-	now, err := l.Listen(ctx, r.port)
+	now, err := l.Listen(ctx, r.network, r.at)
 	if reset := new(link.ResetError); errors.As(err, &reset) {
-		return nil, &Error{Text: fmt.Sprintf("listen on 127.0.0.1:%d of %s: %s", r.port, name, reset.Text), ClassName: "other", HintText: "another port there"}
+		return nil, &Error{Text: fmt.Sprintf("listen on %s of %s: %s", r.at, name, reset.Text), ClassName: "other", HintText: "another one there"}
 	}
 	return now, linkError(name, err)
 }
@@ -87,7 +91,7 @@ func (r *relisten) Accept() (net.Conn, error) {
 		if r.ctx.Err() != nil {
 			return nil, net.ErrClosed
 		}
-		r.h.log.Printf("port %d there: %v", r.port, err)
+		r.h.log.Printf("%s there: %v", r.at, err)
 		if !r.again() {
 			return nil, net.ErrClosed
 		}

@@ -18,7 +18,7 @@ import (
 const (
 	Proxy   = "proxy"   // SOCKS into the host's network
 	Forward = "forward" // one address there
-	Remote  = "remote"  // a port there that leads here
+	Remote  = "remote"  // a port or a socket there that leads here
 )
 
 // TunnelSpec asks for a local port whose connections go on from the host.
@@ -28,9 +28,9 @@ type TunnelSpec struct {
 	Name string `json:"name,omitempty"`
 	// Port here; of a proxy 0 is its own, else a free one. Remote: there.
 	Port int `json:"port,omitempty"`
-	// Sock is a forward's unix socket here, instead of a port.
+	// Sock is a forward's unix socket here, instead of a port. Remote: there.
 	Sock    string `json:"sock,omitempty"`
-	Network string `json:"network,omitempty"` // of a forward: "unix", or Elsewhere
+	Network string `json:"network,omitempty"` // of a forward: "unix", or Elsewhere; remote: "unix", or "" for tcp
 	Addr    string `json:"addr,omitempty"`    // where it leads
 	// Domains are what a proxy's PAC script sends to it; none: there is no script.
 	Domains []string `json:"domains,omitempty"`

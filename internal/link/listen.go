@@ -4,30 +4,35 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
 )
 
-// Listener is a port of the host that leads here. It outlives every carrier.
+// Listener is a port or a unix socket of the host that leads here. It outlives
+// every carrier.
 type Listener struct {
 	l    *Link
 	told *Stream
-	port int
+	at   string
 	ctx  context.Context // ends with Close
 	end  context.CancelFunc
 }
 
-// Listen listens on a port of 127.0.0.1 on the host. It waits while the line is
-// down.
-func (l *Link) Listen(ctx context.Context, port int) (*Listener, error) {
-	at := fmt.Sprintf("127.0.0.1:%d", port)
-	told, err := l.open(ctx, at, opening{kind: streamListen, fields: []field{{tagHost, "127.0.0.1"}, {tagPort, strconv.Itoa(port)}}}, nil)
+// Listen listens on the host: tcp on a port of 127.0.0.1, or unix on a path,
+// which is from the home where it is not absolute and for the account alone. It
+// waits while the line is down.
+func (l *Link) Listen(ctx context.Context, network, at string) (*Listener, error) {
+	o, err := parseAddress(network, at)
 	if err != nil {
 		return nil, err
 	}
-	n := &Listener{l: l, told: told, port: port}
+	o.kind = streamListen
+	told, err := l.open(ctx, at, o, nil)
+	if err != nil {
+		return nil, err
+	}
+	n := &Listener{l: l, told: told, at: at}
 	n.ctx, n.end = context.WithCancel(context.Background())
 	return n, nil
 }
@@ -57,4 +62,4 @@ func (n *Listener) Close() error {
 }
 
 // Addr is the address on the host.
-func (n *Listener) Addr() net.Addr { return addr(fmt.Sprintf("127.0.0.1:%d", n.port)) }
+func (n *Listener) Addr() net.Addr { return addr(n.at) }
