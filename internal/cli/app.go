@@ -54,6 +54,9 @@ func (a *app) load() (err error) {
 	if a.config, err = config.Load(); err != nil {
 		return err
 	}
+	if err = checkSettings(a.config); err != nil {
+		return err
+	}
 	if a.place.State, err = config.StateDir(); err != nil {
 		return err
 	}

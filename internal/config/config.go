@@ -7,6 +7,8 @@ package config
 import (
 	"os"
 	"path/filepath"
+
+	"github.com/BurntSushi/toml"
 )
 
 // Config is what config.toml says. The zero value is an empty file. What has
@@ -54,6 +56,9 @@ func (c *Config) Settings() []Setting {
 	}
 	return c.document.settings()
 }
+
+// KeyName is a key as Settings writes it: hosts.gpu1.forward.
+func KeyName(parts ...string) string { return toml.Key(parts).String() }
 
 // Load reads $XDG_CONFIG_HOME/nbremote/config.toml, else
 // ~/.config/nbremote/config.toml (on Windows %AppData%\nbremote\config.toml).
