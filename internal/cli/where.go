@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"nbremote/internal/config"
+	"nbremote/internal/holder"
 	"nbremote/internal/ui"
 	"nbremote/jupyter"
 	"nbremote/sshx"
@@ -110,7 +112,7 @@ func (a *app) named(arg string) (where, error) {
 	if w, ok := a.lastUsed(); ok {
 		return w, nil
 	}
-	open := a.open()
+	open := forSomebody(a.open())
 	if len(open) == 1 {
 		return only(open[0]), nil
 	}
@@ -129,6 +131,14 @@ func (a *app) named(arg string) (where, error) {
 		return where{}, unanswered(err, "which host: "+strings.Join(names, ", "), "nbremote ls; then name one")
 	}
 	return parseWhere(names[i])
+}
+
+// forSomebody leaves out the gateways that are open only as the way to others:
+// nobody has named them.
+func forSomebody(open []holder.Status) []holder.Status {
+	return slices.DeleteFunc(open, func(s holder.Status) bool {
+		return len(s.Aliases) == 0 && len(s.Pages)+len(s.Tunnels) == 0
+	})
 }
 
 // uses is the file of what was last used in which directory.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"nbremote/internal/config"
+	"nbremote/internal/holder"
 )
 
 func TestParseWhere(t *testing.T) {
@@ -53,6 +54,18 @@ func TestWhere_Settings(t *testing.T) {
 		if err != nil || got.Path != want.Path || got.Session != want.Session || len(got.Via) != 1 {
 			t.Errorf("%q: got %+v, %v, want %+v", arg, got, err, want)
 		}
+	}
+}
+
+// A gateway that is open only as the way to gpu1 does not make a question of
+// which host is meant.
+func TestForSomebody_LeavesOutGateways(t *testing.T) {
+	way := holder.Status{Name: "gw1", Behind: 1}
+	got := forSomebody([]holder.Status{
+		{Name: "gpu1", Aliases: []string{"gpu1"}}, way, {Name: "gw2", Behind: 1, Tunnels: []holder.Tunnel{{}}}, {Name: "gw3", Aliases: []string{"gw3"}, Behind: 2},
+	})
+	if len(got) != 3 || got[0].Name != "gpu1" || got[1].Name != "gw2" || got[2].Name != "gw3" {
+		t.Errorf("got %+v", got)
 	}
 }
 
