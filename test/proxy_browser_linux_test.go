@@ -66,7 +66,17 @@ func TestS4_S5_ChromiumByProxy(t *testing.T) {
 	}))
 	names := &asked{}
 	l.Laptop.DNS(names.answer)
-	tab := inWindow(t, l, "gw1", "--domains", "*.internal", "http://grafana.internal/")
+	gw, gpu1 := l.Host("gw1"), l.Host("gpu1")
+	gw.Sh("set -- $(ip -4 -o route get " + gpu1.Addr + "); while [ $1 != dev ]; do shift; done; ip -6 address add fd77::2/64 nodad dev $2")
+	gpu1.Sh("ip -6 address add fd77::10/64 nodad dev eth0")
+	serveFar(t, gpu1, "[fd77::10]:80", says("far page of IPv6"))
+	tab := inWindow(t, l, "gw1", "--domains", "*.internal,fd77::/16", "http://grafana.internal/")
+	if text := shows(t, tab, "http://[fd77::10]/"); text != "far page of IPv6" {
+		t.Errorf("a range of IPv6: %q", text)
+	}
+	if text := shows(t, tab, "http://[fd78::10]/"); !strings.Contains(text, "ERR_ADDRESS_UNREACHABLE") {
+		t.Errorf("beside the range: %q", text)
+	}
 	if text := shows(t, tab, "http://grafana.internal/"); text != "far page" {
 		t.Errorf("by PAC: %q", text)
 	}

@@ -123,7 +123,7 @@ func (c *proxyCmd) check() error {
 		return usage(fmt.Sprintf("read --port %d: not a port", c.Port), "--port 8157, or leave it out")
 	}
 	for _, text := range c.Domains {
-		if err := socks.CheckDomain(text); err != nil {
+		if _, err := socks.ParsePattern(text); err != nil {
 			return usage("read the domains: "+err.Error(), "--domains '*.internal,10.0.0.0/8'")
 		}
 	}

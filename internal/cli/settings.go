@@ -38,7 +38,7 @@ func checkSettings(c *config.Config) error {
 			return misset(c, err, "proxies", name, "via")
 		}
 		for _, domain := range proxy.Domains {
-			if err := socks.CheckDomain(domain); err != nil {
+			if _, err := socks.ParsePattern(domain); err != nil {
 				return misset(c, err, "proxies", name, "domains")
 			}
 		}

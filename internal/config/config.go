@@ -40,7 +40,7 @@ type Host struct {
 type Proxy struct {
 	Via     []string `key:"via" type:"list of texts" default:"must be given" range:"HOST each, the first one reached first" example:"via = [\"bastion\"]" doc:"the host in whose network the proxy is, the last one, and gateways to it"`
 	Port    int      `key:"port" type:"number" default:"8157, or the next that is free" range:"1 to 65535" example:"port = 8157" doc:"the local port"`
-	Domains []string `key:"domains" type:"list of texts" default:"none: no PAC address" range:"a name, *.name, an IPv4 address or a range of them" example:"domains = [\"*.internal\", \"10.0.0.0/8\"]" doc:"what a browser is to send to the proxy"`
+	Domains []string `key:"domains" type:"list of texts" default:"none: no PAC address" range:"a name, *.name, an address or a range of them" example:"domains = [\"*.internal\", \"10.0.0.0/8\"]" doc:"what a browser is to send to the proxy"`
 	Allow   []string `key:"allow" type:"list of texts" default:"none" range:"as domains, each with or without :PORT" example:"allow = [\"localhost:5432\"]" doc:"what may be reached though it is the host's own: loopback and link-local addresses"`
 }
 

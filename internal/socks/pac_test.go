@@ -28,19 +28,22 @@ func node(t *testing.T, script []byte, hosts ...string) map[string]string {
 }
 
 func TestPAC_WhatGoesWhere(t *testing.T) {
-	script := PAC([]string{"*.internal", "Grafana.", "10.0.0.0/8", "192.168.7.9", "fd00::/8"}, "127.0.0.1:8157")
+	script := PAC([]string{"*.internal", "Grafana.", "10.0.0.0/8", "192.168.7.9", "fd00::/8", "2001:db8:10::/45", "2001:db8::7"}, "127.0.0.1:8157")
 	for host, way := range node(t, script, "a.internal", "A.B.Internal.", "internal", "xinternal", "a.internal.evil.com", "grafana", "xgrafana", "grafana.evil.com",
-		"10.1.2.3", "11.0.0.1", "192.168.7.9", "192.168.7.10", "10.evil.com", "10.1.2", "localhost", "127.0.0.1") {
+		"10.1.2.3", "11.0.0.1", "192.168.7.9", "192.168.7.10", "10.evil.com", "10.1.2", "localhost", "127.0.0.1",
+		"fd12:3456::1", "[FD12::1]", "fc00::1", "fe00::", "2001:db8::1:0:0:1", "2001:db8:10::", "2001:db8:17:ffff:ffff:ffff:ffff:ffff", "2001:db8:18::", "2001:db8:f::", "2001:db8:0:0:0:0:0:7", "2001:db8::8",
+		"::ffff:10.1.2.3", "::ffff:a01:203", "::ffff:b00:1", "::a01:203", "::1", "::", "fd00::1::2", "fd00", "fd00:", "fd00:1:2:3:4:5:6:7:8", "fd00:1:2:3:4:5:6", "fd00::12345", "fd00::1%eth0") {
 		want := "DIRECT"
 		switch strings.ToLower(host) {
-		case "a.internal", "a.b.internal.", "grafana", "10.1.2.3", "192.168.7.9":
+		case "a.internal", "a.b.internal.", "grafana", "10.1.2.3", "192.168.7.9", "fd12:3456::1", "[fd12::1]", "2001:db8:10::", "2001:db8:17:ffff:ffff:ffff:ffff:ffff",
+			"2001:db8:0:0:0:0:0:7", "::ffff:10.1.2.3", "::ffff:a01:203":
 			want = "SOCKS5 127.0.0.1:8157"
 		}
 		if way != want {
 			t.Errorf("%s: %s", host, way)
 		}
 	}
-	for host, way := range node(t, PAC([]string{"*"}, "127.0.0.1:1"), "a", "10.0.0.1") {
+	for host, way := range node(t, PAC([]string{"*"}, "127.0.0.1:1"), "a", "10.0.0.1", "fd00::1") {
 		if way != "SOCKS5 127.0.0.1:1" {
 			t.Errorf("all: %s: %s", host, way)
 		}
