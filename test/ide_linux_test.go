@@ -222,3 +222,28 @@ func taskOf(t *testing.T, text, label string) vscodeTask {
 func terminalLines(screen string) []string {
 	return strings.Split(strings.ReplaceAll(screen, "\r\n", "\n"), "\n")
 }
+
+// A real JupyterLab of the laptop runs its cells on the host, by the lines that
+// ide jlab prints.
+func TestIDE_JupyterLabHere(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	open(t, l, "gpu1")
+	lines := l.Must("ide", "jlab", "gpu1", "-q").Stdout
+	const port = 8931
+	text := strings.Replace(lines, "jupyter lab", lab.Jupyter+"/bin/jupyter lab --no-browser --port=8931 --IdentityProvider.token=local", 1)
+	here := l.Laptop.As(t.Context(), lab.Me, "/bin/sh", "-c", text)
+	if err := here.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Kill(here.Process.Pid, syscall.SIGKILL); here.Wait() })
+	awaitListener(t, l.Laptop, "127.0.0.1:8931")
+	page := newPage(t, l, port, "local")
+	page.run(t.Context(), "import os; open(os.path.expanduser('~/made'), 'w').close()")
+	lab.Wait(t, 30*time.Second, "what the cell makes on the host", func() bool {
+		return l.Host("gpu1").ShAs(lab.Me, "ls") == "made\n"
+	})
+	if left := l.Laptop.ShAs(lab.Me, "ls"); strings.Contains(left, "made") {
+		t.Errorf("it ran here: %s", left)
+	}
+}

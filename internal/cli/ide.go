@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ import (
 
 // ideCmd writes launch configurations for an editor.
 type ideCmd struct {
-	Editor string `arg:"" enum:"vscode,cursor,pycharm" help:"vscode (and what is made from it), cursor or pycharm (and other IDEs of JetBrains)."`
+	Editor string `arg:"" enum:"vscode,cursor,pycharm,jlab,zed,neovim,emacs" help:"vscode (and what is made from it), cursor, pycharm (and other IDEs of JetBrains); jlab, zed, neovim or emacs: printed only."`
 	Host   string `arg:"" optional:"" predictor:"host" help:"HOST, HOST/NAME or HOST:DIR; left out: the last one used here."`
 
 	Print bool   `xor:"how" help:"Print what the files would be, and write nothing; this is what happens without --write."`
@@ -36,7 +37,14 @@ type ideFile struct {
 // connect: the files call nbremote by name, and it is asked for the address
 // when it is wanted.
 func (c *ideCmd) Run(a *app) error {
-	host, files, err := c.files(a)
+	host, err := c.host(a)
+	if err != nil {
+		return err
+	}
+	if all, known, err := ide.Snippets(c.Editor, host); known {
+		return c.snippets(a, host, all, err)
+	}
+	files, err := c.files(host)
 	if err != nil {
 		return err
 	}
@@ -64,24 +72,27 @@ func (c *ideCmd) Run(a *app) error {
 	return err
 }
 
-// files are those of the editor, for the host as it was typed.
-func (c *ideCmd) files(a *app) (host string, files []ide.File, err error) {
+// host is the host as it was typed.
+func (c *ideCmd) host(a *app) (string, error) {
 	w, err := a.where(c.Host)
-	if err != nil {
-		return "", nil, err
-	}
-	if host = c.Host; host == "" {
-		host = w.String()
-	}
+	return cmp.Or(c.Host, w.String()), err
+}
+
+// files are those of the editor.
+func (c *ideCmd) files(host string) (files []ide.File, err error) {
 	if c.Editor == "pycharm" {
 		files, err = ide.PyCharm(host, runtime.GOOS == "windows")
 	} else {
 		files, err = ide.VSCode(host)
 	}
-	if err != nil {
-		err = usage("write a launch configuration: "+err.Error(), "nbremote open HOST once here; ide without HOST then takes that")
+	return files, unwritable(err)
+}
+
+func unwritable(err error) error {
+	if err == nil {
+		return nil
 	}
-	return host, files, err
+	return usage("write a launch configuration: "+err.Error(), "nbremote open HOST once here; ide without HOST then takes that")
 }
 
 // project is the folder in which the editor finds its files. The home
