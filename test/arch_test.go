@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	".": {"internal/cli"},
 	"internal/cli": {
 		"internal/config", "internal/holder", "internal/ide", "internal/remote", "internal/session", "internal/socks", "internal/sshd",
-		"internal/ui", "internal/webproxy", "jupyter", "kernel", "sshx",
+		"internal/transfer", "internal/ui", "internal/webproxy", "jupyter", "kernel", "sshx",
 	},
 	"internal/holder": {
 		"sshx", "internal/environ", "internal/link", "internal/webproxy", "internal/socks", "internal/remote", "internal/session",
@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"internal/link":     nil,
 	"internal/socks":    nil,
 	"internal/sshd":     nil,
+	"internal/transfer": {"internal/remote"},
 	"internal/ui":       nil,
 	"internal/webproxy": nil,
 	"sshx":              nil,

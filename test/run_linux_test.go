@@ -93,7 +93,7 @@ func TestR18_F8_ScriptsOnAHost(t *testing.T) {
 	}
 
 	l.Laptop.WriteFile(lab.Me, "/home/me/only.py", "")
-	fails(t, l.Run("run", "gpu1:proj", "--", "python3", "only.py"), 255, "run on gpu1: no ~/proj/only.py there, but one here", "scp only.py gpu1:proj")
+	fails(t, l.Run("run", "gpu1:proj", "--", "python3", "only.py"), 255, "run on gpu1: no ~/proj/only.py there, but one here", "nbremote cp only.py gpu1:proj/")
 	fails(t, l.Run("run", "gpu1:nowhere", "--", "true"), 255, "~/nowhere: there is none")
 	fails(t, l.Run("wait", "gpu1/nothing"), 255, "nothing")
 	l.Must("run", "-d", "--name", "long", "gpu1", "--", "sleep", "300")
@@ -381,6 +381,7 @@ func TestDocs_ScriptsRun(t *testing.T) {
 	l := lab.New(t, lab.Chain{})
 	l.Host("gpu1").ShAs(lab.Me, `mkdir -p proj/.venv/bin; ln -s "$(command -v python3)" proj/.venv/bin/python
 		echo 'print("trained")' >proj/train.py; echo 'import sys, time; print(sys.argv[1:]); time.sleep(1)' >proj/sweep.py`)
+	l.Laptop.ShAs(lab.Me, "echo 1,2 >data.csv")
 	ran := 0
 	for line := range strings.Lines(strings.Join(fence.FindAllString(read(t, "docs/scripts.md"), -1), "")) {
 		if !strings.HasPrefix(line, "nbremote ") {
@@ -396,7 +397,10 @@ func TestDocs_ScriptsRun(t *testing.T) {
 			t.Errorf("%s: %q", line, out)
 		}
 	}
-	if ran < 8 {
+	if got := l.Laptop.ShAs(lab.Me, "cat proj/data.csv sweep.py | head -n 2 | tr '\\n' ' '"); got != "1,2 import sys, time; print(sys.argv[1:]); time.sleep(1) " {
+		t.Errorf("copied: %q", got)
+	}
+	if ran < 10 {
 		t.Errorf("docs/scripts.md shows %d commands", ran)
 	}
 }

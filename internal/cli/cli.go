@@ -33,6 +33,8 @@ type commands struct {
 	Shell  shellCmd  `cmd:"" help:"A login shell on the host that survives cut lines."`
 	Attach attachCmd `cmd:"" help:"Show the terminal of Jupyter or a script."`
 
+	Cp cpCmd `cmd:"" help:"Copy files and folders; goes on after a cut."`
+
 	Proxy   proxyCmd   `cmd:"" help:"SOCKS into a host's network; a browser window that uses it."`
 	Forward forwardCmd `cmd:"" help:"Ports here that lead to ports there."`
 

@@ -37,6 +37,7 @@ func (c *completionCmd) Run(kctx *kong.Context) error {
 func predictors() []kongcompletion.Option {
 	return []kongcompletion.Option{
 		kongcompletion.WithPredictor("host", complete.PredictFunc(func(complete.Args) []string { return knownHosts() })),
+		kongcompletion.WithPredictor("copy", complete.PredictOr(complete.PredictFunc(func(complete.Args) []string { return copyHosts() }), complete.PredictFiles("*"))),
 		kongcompletion.WithPredictor("proxy", complete.PredictFunc(func(complete.Args) []string { return append(knownProxies(), knownHosts()...) })),
 	}
 }
@@ -57,6 +58,16 @@ func knownHosts() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// copyHosts are the beginnings of HOST:PATH.
+func copyHosts() (sides []string) {
+	for _, name := range knownHosts() {
+		if !strings.Contains(name, "/") {
+			sides = append(sides, name+":")
+		}
+	}
+	return sides
 }
 
 func knownProxies() (names []string) {

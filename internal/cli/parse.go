@@ -141,7 +141,8 @@ Kernels
   kernel add [ENV]          make an environment a kernel, proven; no ENV: choose
   kernel list               kernels, running ones, environments not yet added
   kernel restart|interrupt|stop|remove NAME
-Network
+Files and network
+  cp SRC… DST               HOST:PATH on one side; goes on after a cut
   forward HOST PORT…        a port there, here (-R: a port here, there)
   proxy HOST                SOCKS into its network (--browser URL: a window)
 Set-up

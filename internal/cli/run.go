@@ -287,7 +287,7 @@ func (c *runCmd) explain(err error, w where) error {
 		full := shellWord(w.Host + "/" + taken.Name)
 		return &problem{"run on " + w.Host + ": " + taken.Error(), "other", "--name NAME; or nbremote logs -f " + full}
 	case errors.As(err, &only):
-		return notFound("run on "+w.Host+": "+only.Error(), "scp "+shellWord(c.first())+" "+shellWord(w.Host+":"+path.Dir(strings.TrimPrefix(only.Path, "~/"))))
+		return notFound("run on "+w.Host+": "+only.Error(), "nbremote cp "+shellWord(c.first())+" "+shellWord(w.Host+":"+path.Dir(strings.TrimPrefix(only.Path, "~/"))+"/"))
 	}
 	return fmt.Errorf("run on %s: %w", w.Host, err)
 }

@@ -40,6 +40,7 @@ func (h *holder) routes() http.Handler {
 	mux.HandleFunc("POST /v1/ask", h.askForChild)
 	mux.HandleFunc("POST /v1/run", h.runScript)
 	mux.HandleFunc("POST /v1/stream", h.streamScript)
+	mux.HandleFunc("POST /v1/pipe", h.pipe)
 	mux.HandleFunc("POST /v1/dial", h.dialFar)
 	mux.HandleFunc("POST /v1/exec", h.exec)
 	mux.HandleFunc("POST /v1/scripts", h.setScript)

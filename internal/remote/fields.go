@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"strconv"
 )
 
@@ -83,4 +84,10 @@ func goodName(b []byte) bool {
 		}
 	}
 	return len(b) > 0 && len(b) <= maxName
+}
+
+// WriteField writes a field as NextField reads it.
+func WriteField(w io.Writer, name, value string) error {
+	_, err := io.WriteString(w, name+" "+strconv.Itoa(len(value))+"\n"+value+"\n")
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"sync"
 	"time"
 )
 
@@ -44,6 +45,15 @@ func (l Local) Stream(ctx context.Context, script string) (io.ReadCloser, error)
 	return NewStream(p, nonce), nil
 }
 
+// Pipe is Piper; the end of ctx closes it.
+func (l Local) Pipe(ctx context.Context) (io.ReadWriteCloser, error) {
+	p, err := l.start(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
 // start gives the shell what to run and leaves its stdin open, as a connection
 // does.
 func (l Local) start(ctx context.Context, text string) (*process, error) {
@@ -76,16 +86,21 @@ func (l Local) start(ctx context.Context, text string) (*process, error) {
 type process struct {
 	io.Reader
 	cmd     *exec.Cmd
-	stdin   io.Closer
+	stdin   io.WriteCloser
 	cancel  func()
 	unwatch func() bool
 	written chan struct{}
+	once    sync.Once
 }
 
+func (p *process) Write(b []byte) (int, error) { return p.stdin.Write(b) }
+
 func (p *process) Close() error {
-	p.stdin.Close()
-	p.cancel()
-	<-p.written
-	p.cmd.Wait()
+	p.once.Do(func() {
+		p.stdin.Close()
+		p.cancel()
+		<-p.written
+		p.cmd.Wait()
+	})
 	return nil
 }

@@ -1,0 +1,55 @@
+package holder
+
+import (
+	"context"
+	"io"
+	"net/http"
+)
+
+// pipe joins the command's connection to the stdin and stdout of a shell on the
+// host, which outlives cuts where there is a link. It ends with either of them.
+func (h *holder) pipe(w http.ResponseWriter, r *http.Request) {
+	if _, ok := read[struct{}](w, r); !ok {
+		return
+	}
+	defer h.hold(&h.busy)()
+	p, err := h.streaming(r.Context())
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	defer p.close()
+	near, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	defer near.Close()
+	if _, err := io.WriteString(near, switching); err != nil {
+		return
+	}
+	typed := make(chan struct{})
+	go func() {
+		defer close(typed)
+		io.Copy(onlyWriter{p.stdin}, buffered.Reader)
+		p.close()
+		io.Copy(io.Discard, buffered.Reader) // what is left unread would reset the answer
+	}()
+	io.Copy(near, p.stdout)
+	p.close()
+	closeWrite(near)
+	<-typed
+}
+
+// onlyWriter has a copy read ahead into a buffer of its own.
+type onlyWriter struct{ io.Writer }
+
+// Pipe is remote.Piper: a shell on the host. On the link it outlives cuts.
+func (c *Client) Pipe(ctx context.Context) (io.ReadWriteCloser, error) {
+	conn, err := c.upgrade(ctx, "/v1/pipe", struct{}{})
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { conn.Close() })
+	return conn, nil
+}

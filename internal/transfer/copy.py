@@ -1,0 +1,515 @@
+# The host's half of a copy. What goes over the pipe, in both directions, are
+# fields: NAME LENGTH newline VALUE newline. transfer.go has their order.
+import errno
+import glob
+import hashlib
+import os
+import signal
+import stat
+import sys
+import time
+
+PIECE = 262144
+KEEP = 1 << 20  # of a file that did not arrive whole: from here on it is kept, to go on with
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Fail(Exception):
+    """The end of it all: a class and a text."""
+
+
+class Out:
+    def __init__(self):
+        self.parts, self.size = [], 0
+
+    def field(self, name, value=b""):
+        self.parts += (b"%s %d\n" % (name, len(value)), value, b"\n")
+        self.size += len(value) + 32
+        if self.size >= PIECE:
+            self.flush()
+
+    def flush(self):
+        data = memoryview(b"".join(self.parts))
+        self.parts, self.size = [], 0
+        while data:
+            data = data[os.write(1, data):]
+
+    def trouble(self, kind, path, text):
+        self.field(b"trouble", kind + b" " + path + b"\0" + text)
+
+
+out = Out()
+source = os.fdopen(0, "rb", 1 << 20)
+
+
+def take():
+    """The next field; the end of the pipe ends us."""
+    head = source.readline(100).split()
+    if len(head) != 2:
+        raise EOFError
+    value = source.read(int(head[1]) + 1)
+    if len(value) != int(head[1]) + 1:
+        raise EOFError
+    return head[0], value[:-1]
+
+
+def words(e):
+    return os.fsencode(e.strerror or str(e))
+
+
+def home(path):
+    if path == b"~" or path.startswith(b"~/"):
+        path = b"." + path[1:]
+    return os.path.join(os.path.expanduser(b"~"), path)
+
+
+# Sending.
+
+
+class Sender:
+    def __init__(self):
+        self.files = []
+
+    def list(self, sources):
+        number = 0
+        for given in sources:
+            paths = [home(given)]
+            if not os.path.lexists(paths[0]) and glob.has_magic(given):
+                paths = sorted(glob.glob(paths[0])) or paths
+            for path in paths:
+                self.top(path, b"%d" % number)
+                number += 1
+        out.field(b"listed")
+        out.flush()
+
+    def top(self, path, number):
+        try:
+            s = os.stat(path)
+        except OSError as e:
+            kind = b"not-found" if e.errno in (errno.ENOENT, errno.ENOTDIR) else b"other"
+            out.trouble(kind, path, words(e))
+            return
+        name = os.path.basename(path.rstrip(b"/"))
+        out.field(b"source", b"" if name in (b".", b"..") or os.path.normpath(path) == os.path.normpath(home(b"~")) else name)
+        todo = [(path, number, s)]
+        while todo:
+            path, name, s = todo.pop()
+            if stat.S_ISDIR(s.st_mode):
+                todo += reversed(list(self.folder(path, name, s)))
+            else:
+                self.one(path, name, s)
+
+    def entry(self, kind, name, s, size=0):
+        out.field(kind, b"%o %d %d %s" % (s.st_mode & 0o777, s.st_mtime_ns, size, name))
+
+    def folder(self, path, name, s):
+        try:
+            with os.scandir(path) as found:
+                inside = sorted((e.name for e in found))
+        except OSError as e:
+            out.trouble(b"other", path, words(e))
+            inside = []
+        self.entry(b"dir", name, s)
+        for one in inside:
+            try:
+                yield os.path.join(path, one), name + b"/" + one, os.lstat(os.path.join(path, one))
+            except OSError as e:
+                out.trouble(b"other", os.path.join(path, one), words(e))
+
+    def one(self, path, name, s):
+        if stat.S_ISREG(s.st_mode):
+            self.files.append((path, s))
+            self.entry(b"file", name, s, s.st_size)
+        elif stat.S_ISLNK(s.st_mode):
+            try:
+                to = os.readlink(path)
+            except OSError as e:
+                return out.trouble(b"other", path, words(e))
+            self.entry(b"link", name + b"\0" + to, s)
+        else:
+            out.trouble(b"skipped", path, b"no file, folder or link")
+
+    def answer(self):
+        """What of it is wanted."""
+        wishes = []
+        while True:
+            name, value = take()
+            if name == b"wanted":
+                return wishes
+            wishes.append((name, value.split()))
+
+    def send(self, wishes):
+        for name, wish in wishes:
+            path, s = self.files[int(wish[0])]
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except OSError as e:
+                out.field(b"begin", wish[0] + b" 0")
+                out.field(b"end", b"- " + words(e))
+                continue
+            try:
+                if name == b"same":
+                    same = read_all(fd, s.st_size).hexdigest().encode() == wish[1]
+                    out.field(b"same", wish[0] + (b" yes" if same else b" no"))
+                else:
+                    self.file(fd, s, wish)
+            finally:
+                os.close(fd)
+        out.field(b"sent")
+        out.flush()
+
+    def file(self, fd, s, wish):
+        at, total = int(wish[1]), hashlib.sha256()
+        if at:
+            total = read_all(fd, at)
+            if total.hexdigest().encode() != wish[2]:
+                at, total = 0, hashlib.sha256()
+                os.lseek(fd, 0, os.SEEK_SET)
+        out.field(b"begin", wish[0] + b" %d" % at)
+        state = b"ok"
+        try:
+            before = os.fstat(fd)
+            if not stat.S_ISREG(before.st_mode):
+                raise OSError(errno.EINVAL, "it is no file any more")
+            while at < before.st_size:
+                data = os.read(fd, min(PIECE, before.st_size - at))
+                if not data:
+                    break
+                total.update(data)
+                at += len(data)
+                out.field(b"data", data)
+            now = os.fstat(fd)
+            if at != now.st_size or (now.st_mtime_ns, now.st_size) != (s.st_mtime_ns, s.st_size):
+                state = b"changed"
+        except OSError as e:
+            out.field(b"end", b"- " + words(e))
+            return
+        out.field(b"end", total.hexdigest().encode() + b" " + state)
+
+
+def read_all(fd, size):
+    total = hashlib.sha256()
+    while size > 0:
+        data = os.read(fd, min(PIECE, size))
+        if not data:
+            break
+        total.update(data)
+        size -= len(data)
+    return total
+
+
+# Receiving.
+
+
+def beside(path, name):
+    return os.path.join(os.path.dirname(path), b".nbremote-" + name)
+
+
+def part(path):
+    return beside(path, hashlib.sha256(os.path.basename(path)).hexdigest()[:16].encode() + b".part")
+
+
+def identity(path):
+    try:
+        s = os.lstat(path)
+    except OSError as e:
+        if e.errno == errno.ENOENT:
+            return None
+        raise
+    return s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns
+
+
+class Incoming:
+    """A file on its way: until it is whole it has another name."""
+
+    def __init__(self, path, mode, mtime, size):
+        self.path, self.mode, self.mtime, self.size = path, mode, mtime, size
+        self.fd, self.temp, self.at, self.total = None, None, 0, hashlib.sha256()
+        self.was = identity(path)
+
+    def claim(self):
+        """Take over what an earlier copy has left."""
+        left = part(self.path)
+        try:
+            s = os.lstat(left)
+            if not stat.S_ISREG(s.st_mode) or s.st_uid != os.geteuid() or s.st_size > self.size:
+                return
+            temp = beside(self.path, os.urandom(8).hex().encode())
+            os.rename(left, temp)
+        except OSError:
+            return
+        self.temp = temp
+        try:
+            self.fd = os.open(temp, os.O_RDWR | os.O_NOFOLLOW)
+            self.total, self.at = read_all(self.fd, s.st_size), s.st_size
+        except OSError:
+            self.drop()
+
+    def begin(self, at):
+        if at and at == self.at and self.fd is not None:
+            os.lseek(self.fd, at, os.SEEK_SET)
+            return
+        self.at, self.total = 0, hashlib.sha256()
+        if self.fd is not None:
+            os.lseek(self.fd, 0, os.SEEK_SET)
+            os.ftruncate(self.fd, 0)
+            return
+        self.temp = beside(self.path, os.urandom(8).hex().encode())
+        self.fd = os.open(self.temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, self.mode)
+
+    def write(self, data):
+        self.total.update(data)
+        self.at += len(data)
+        data = memoryview(data)
+        while data:
+            data = data[os.write(self.fd, data):]
+
+    def finish(self, total):
+        if total != self.total.hexdigest().encode():
+            raise OSError(errno.EIO, "its checksum is another here: it was damaged on the way")
+        os.utime(self.fd, ns=(self.mtime, self.mtime))
+        if self.at >= KEEP:
+            os.fsync(self.fd)
+        if identity(self.path) != self.was:
+            raise OSError(errno.EEXIST, "something else has come there meanwhile")
+        os.close(self.fd)
+        self.fd = None
+        os.rename(self.temp, self.path)
+        self.temp = None
+
+    def drop(self):
+        """It will not be whole, now."""
+        if self.fd is not None:
+            os.close(self.fd)
+        if self.temp is not None:
+            try:
+                if self.at >= KEEP:
+                    os.rename(self.temp, part(self.path))
+                else:
+                    os.unlink(self.temp)
+            except OSError:
+                pass
+        self.fd = self.temp = None
+
+
+class Receiver:
+    def __init__(self, spec):
+        self.dest, self.force = home(spec[b"dest"][0]), b"force" in spec
+        self.folder = b"folder" in spec  # it has to be one
+        self.base, self.paths, self.files, self.made, self.links = None, {}, [], [], []
+        self.already, self.done, self.got, self.told = 0, 0, 0, 0.0
+        self.now = None
+
+    def place(self, name):
+        """Where the next source goes."""
+        if os.path.isdir(self.dest):
+            self.base = os.path.join(self.dest, name) if name else self.dest
+            return
+        if self.folder:
+            raise Fail(b"not-found", b"find the folder " + self.dest + b": there is none")
+        if os.path.lexists(self.dest) and not os.path.isfile(self.dest):
+            raise Fail(b"other", b"write to " + self.dest + b": it is no file and no folder")
+        self.base = self.dest.rstrip(b"/")
+        above = os.path.dirname(self.base)
+        if not os.path.isdir(above):
+            raise Fail(b"not-found", b"find the folder " + above + b": there is none")
+
+    def path(self, name):
+        """Its path here; None: the folder that it is in could not be made."""
+        above, slash, last = name.rpartition(b"/")
+        if not slash:
+            return self.base
+        if self.paths.get(above) is None:
+            return None
+        return os.path.join(self.paths[above], last)
+
+    def list(self):
+        while True:
+            name, value = take()
+            if name == b"listed":
+                break
+            if name == b"source":
+                self.place(value)
+                continue
+            mode, mtime, size, entry = value.split(b" ", 3)
+            mode, mtime, size = int(mode, 8), int(mtime), int(size)
+            entry, _, to = entry.partition(b"\0")
+            path = self.path(entry)
+            try:
+                if name == b"dir":
+                    self.paths[entry] = self.directory(path, mode, mtime)
+                elif name == b"file":
+                    self.file(path, mode, mtime, size)
+                elif path is not None:
+                    self.links.append((path, to))
+            except OSError as e:
+                self.failed(path, e)
+                if name == b"file":
+                    self.files.append(None)
+        out.field(b"wanted")
+        out.flush()
+
+    def failed(self, path, e):
+        if e.errno in FULL:
+            raise Fail(b"missing", b"write " + path + b": " + words(e))
+        out.trouble(b"exists" if e.errno == errno.EEXIST else b"other", path, words(e))
+
+    def directory(self, path, mode, mtime):
+        if path is None:
+            return None
+        try:
+            os.mkdir(path, mode | 0o700)
+            self.made.append((path, mode, mtime))
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(path).st_mode) and path != self.dest:
+                raise OSError(errno.EEXIST, "it is there, and no folder")
+        return path
+
+    def file(self, path, mode, mtime, size):
+        number, one = b"%d" % len(self.files), None
+        if path is not None:
+            try:
+                s = os.lstat(path)
+            except FileNotFoundError:
+                s = None
+            one = Incoming(path, mode, mtime, size)
+            if s is None:
+                pass
+            elif not stat.S_ISREG(s.st_mode):
+                if stat.S_ISDIR(s.st_mode) or not self.force:
+                    raise OSError(errno.EEXIST, "it is there, and no file")
+            elif (s.st_size, s.st_mtime_ns) == (size, mtime):
+                self.already += 1
+                one = None
+            elif self.force:
+                pass
+            elif s.st_size == size:
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    total = read_all(fd, size).hexdigest().encode()
+                finally:
+                    os.close(fd)
+                out.field(b"same", number + b" " + total)
+                self.files.append(one)
+                return
+            else:
+                raise OSError(errno.EEXIST, "another file is there")
+        if one is not None:
+            one.claim()
+            out.field(b"want", number + b" %d " % one.at + (one.total.hexdigest().encode() if one.at else b""))
+        self.files.append(one)
+
+    def receive(self):
+        while True:
+            name, value = take()
+            if name == b"data":
+                self.got += len(value)
+                self.tell()
+                if self.now is not None:
+                    self.try_to(self.now.write, value)
+            elif name == b"begin":
+                number, at = value.split()
+                self.now = self.files[int(number)]
+                self.got += int(at)
+                self.try_to(self.now.begin, int(at))
+            elif name == b"end":
+                total, _, state = value.partition(b" ")
+                if self.now is not None and total != b"-" and self.try_to(self.now.finish, total):
+                    self.done += 1
+                elif self.now is not None:
+                    self.now.drop()
+                self.now = None
+            elif name == b"same":
+                number, same = value.split()
+                if same == b"yes":
+                    self.already += 1
+                else:
+                    out.trouble(b"exists", self.files[int(number)].path, b"another file is there")
+            elif name == b"sent":
+                return
+
+    def try_to(self, what, value):
+        try:
+            what(value)
+            return True
+        except OSError as e:
+            self.now, now = None, self.now
+            if e.errno in FULL:
+                now.at = 0  # room is what is wanted
+            now.drop()
+            self.failed(now.path, e)
+            return False
+
+    def tell(self):
+        now = time.monotonic()
+        if now - self.told > 0.2:
+            self.told = now
+            out.field(b"at", b"%d %d" % (self.done, self.got))
+            out.flush()
+
+    def finish(self):
+        for path, to in self.links:
+            try:
+                if os.path.islink(path) and os.readlink(path) == to:
+                    self.already += 1
+                    continue
+                if os.path.islink(path) and self.force:
+                    os.unlink(path)
+                os.symlink(to, path)
+                self.done += 1
+            except FileExistsError:
+                out.trouble(b"exists", path, b"something else is there")
+            except OSError as e:
+                self.failed(path, e)
+        for path, mode, mtime in reversed(self.made):
+            try:
+                os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) & mode)
+                os.utime(path, ns=(mtime, mtime))
+            except OSError as e:
+                self.failed(path, e)
+        out.field(b"done", b"%d %d %d" % (self.done, self.already, self.got))
+        out.flush()
+
+    def leave(self):
+        for one in self.files:
+            if one is not None:
+                one.drop()
+
+
+def ended(*_):
+    raise EOFError
+
+
+def main():
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ended)
+    out.field(b"hello")
+    out.flush()
+    spec = {}
+    while b"go" not in spec:
+        name, value = take()
+        spec.setdefault(name, []).append(value)
+    receiver = None
+    try:
+        if b"from" in spec:
+            sender = Sender()
+            sender.list(spec[b"from"])
+            sender.send(sender.answer())
+            return
+        receiver = Receiver(spec)
+        receiver.list()
+        receiver.receive()
+        receiver.finish()
+    except Fail as e:
+        out.field(b"nbremote.class", e.args[0])
+        out.field(b"nbremote.fail", e.args[1])
+        out.flush()
+    finally:
+        if receiver is not None:
+            receiver.leave()
+
+
+try:
+    main()
+except (EOFError, BrokenPipeError):
+    sys.exit(1)
