@@ -27,6 +27,9 @@ func (r *receiver) receive() error {
 		case "same":
 			err = r.same(value)
 		case "sent":
+			if slices.ContainsFunc(r.files, func(f *incoming) bool { return f != nil }) || r.began {
+				return errors.New("it ended before all had come that it has")
+			}
 			return nil
 		}
 		if err != nil {

@@ -40,12 +40,6 @@ func newHost(t *testing.T) *host {
 	return h
 }
 
-func limit(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func (h *host) get(t *testing.T, p remote.Piper, wish Wish) (Result, error) {
 	return Get(limit(t), p, wish, func(State) {})
 }
