@@ -48,6 +48,7 @@ type Spec struct {
 	Shadowed    bool              `json:"shadowed,omitempty"` // another of that name comes first
 	Ours        bool              `json:"ours"`
 	Added       time.Time         `json:"added,omitzero"`
+	Debugger    bool              `json:"debugger,omitempty"`
 }
 
 // specFile is a kernel.json, whoever wrote it: each part may be anything.
@@ -79,6 +80,11 @@ func parseSpec(name, dir string, b []byte) Spec {
 	if json.Unmarshal(f.Env, &env) == nil {
 		s.Env = env
 	}
+	var debugger struct {
+		Debugger bool `json:"debugger"`
+	}
+	_ = json.Unmarshal(f.Metadata, &debugger)
+	s.Debugger = debugger.Debugger
 	var meta struct {
 		Ours *metadata `json:"nbremote"`
 	}

@@ -8,6 +8,8 @@ type kernelCmd struct {
 	Restart   kernelRestartCmd   `cmd:"" help:"Restart a running kernel."`
 	Interrupt kernelInterruptCmd `cmd:"" help:"Interrupt a running kernel, as Ctrl-C would."`
 	Stop      kernelStopCmd      `cmd:"" help:"End a running kernel."`
+
+	Proxy kernelProxyCmd `cmd:"" hidden:""`
 }
 
 // onHost is the flag that all of them have.

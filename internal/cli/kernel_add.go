@@ -24,6 +24,7 @@ type kernelAddCmd struct {
 	Setup        string        `help:"A line of shell to run before the kernel, such as 'module load cuda'." placeholder:"LINE"`
 	Install      bool          `help:"Install ipykernel into the environment when it is missing, without asking."`
 	Force        bool          `help:"Replace a kernel of that name that is another one."`
+	Laptop       bool          `help:"Add it to this computer too: editors and Jupyters here have it in their lists, and it runs on HOST. ENV may also be a kernel that is there."`
 	StartTimeout time.Duration `default:"60s" help:"How long the kernel may take to start and answer."`
 }
 
@@ -38,6 +39,9 @@ func (c *kernelAddCmd) Run(a *app) error {
 		return err
 	}
 	defer s.leave()
+	if done, err := c.thereAlready(a, s); done || err != nil {
+		return err
+	}
 	env, err := c.environment(a, s)
 	if err != nil {
 		return err
@@ -49,6 +53,9 @@ func (c *kernelAddCmd) Run(a *app) error {
 	added, err := c.add(a, s, server, env)
 	if err != nil {
 		return err
+	}
+	if c.Laptop {
+		return c.here(a, s, added)
 	}
 	if a.JSON {
 		return a.printJSON(added)

@@ -134,8 +134,15 @@ func ParseScript(spec []byte) (ScriptSpec, bool) {
 
 const maxCommand = 1000
 
+// File is the file spec of a session: what it shows as Command is cut if it is
+// long.
+func (s ScriptSpec) File() ([]byte, error) {
+	s.Kind, s.Command = kindScript, strings.ToValidUTF8(s.Command[:min(len(s.Command), maxCommand)], "?")
+	return json.Marshal(s)
+}
+
 func (s *Script) script() (string, error) {
-	spec, err := json.Marshal(ScriptSpec{Kind: kindScript, Command: strings.ToValidUTF8(s.Command[:min(len(s.Command), maxCommand)], "?"), Dir: s.Dir, Owner: s.Owner})
+	spec, err := ScriptSpec{Command: s.Command, Dir: s.Dir, Owner: s.Owner}.File()
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"time"
+
+	"nbremote/internal/holder"
+	"nbremote/internal/ui"
+	"nbremote/kernel"
+)
+
+// kernelProxyCmd is what the kernelspec of `kernel add --laptop` starts: an
+// editor's kernel, which runs on a host.
+type kernelProxyCmd struct {
+	Host string        `arg:"" predictor:"host" help:"HOST or HOST:DIR."`
+	Spec string        `arg:"" help:"The kernelspec's directory on the host."`
+	File string        `arg:"" name:"connection-file" help:"The editor's connection file."`
+	Via  []string      `help:"Gateway to go through, instead of ssh_config's ProxyJump; again for the next." placeholder:"HOST" sep:"none"`
+	Keep time.Duration `default:"10m" help:"How long the kernel is kept for a window that went away without ending it."`
+}
+
+// Run is the kernel for as long as it lives. Nobody can be asked: an editor's
+// kernel has no terminal.
+func (c *kernelProxyCmd) Run(a *app) error {
+	if c.Keep <= 0 {
+		return usage("read --keep: it must be above 0", "--keep 10m")
+	}
+	connection, err := kernel.ReadConnection(c.File)
+	if err != nil {
+		return err
+	}
+	a.NoInput = true
+	a.ui = ui.New(ui.Options{Progress: a.Progress, Quiet: true, NoInput: true})
+	w, err := a.where(c.Host)
+	if err != nil {
+		return err
+	}
+	if len(c.Via) > 0 {
+		w.Via = c.Via
+	}
+	name := path.Base(c.Spec)
+	line, err := a.connect(a.ctx, w)
+	if err != nil {
+		return fmt.Errorf("start kernel %s: %w", name, err)
+	}
+	defer line.leave()
+	interrupts, end := onInterrupt()
+	defer end()
+	p := kernel.Proxy{
+		Host: line, Connection: connection,
+		Window: kernel.Window{Name: name, Spec: c.Spec, Dir: w.Path, Title: os.Getenv("JPY_SESSION_NAME"), Owner: ownerHere(), Keep: c.Keep},
+		Say:    func(text string) { fmt.Fprintln(os.Stderr, "nbremote: "+a.ui.Text(text)) },
+	}
+	return c.explain(p.Run(a.ctx, interrupts), w)
+}
+
+// explain says what became of the kernel in this computer's words.
+func (c *kernelProxyCmd) explain(err error, w where) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, holder.ErrNone):
+		return &problem{
+			fmt.Sprintf("kernel %s: the line to %s was closed on this computer; there the kernel is kept for %s", path.Base(c.Spec), w.Host, ui.Long(c.Keep)),
+			"line", "nbremote open " + shellWord(w.Host) + "; then start the kernel again",
+		}
+	}
+	return fmt.Errorf("kernel on %s: %w", w.Host, err)
+}
+
+// ownerHere is the account and this computer.
+func ownerHere() string {
+	name, _ := os.Hostname()
+	return owner() + "@" + name
+}

@@ -1,0 +1,215 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	endTime     = 2 * time.Second // that what the kernel said last has to arrive
+	connections = 64              // of one channel
+)
+
+// Proxy is the kernel that an editor here sees: it listens on the ports of the
+// connection file and joins each connection to the kernel on the host. Shell,
+// iopub and stdin are passed on byte for byte, so that a link under them that
+// loses nothing makes channels that lose nothing. Heartbeats are answered here
+// as long as the kernel is known to live; a cut line is no death.
+type Proxy struct {
+	Host       Host
+	Window     Window
+	Connection Connection
+	// Say tells a person what there is to know; nil: nobody.
+	Say func(string)
+
+	kernel *supervised
+	up     chan struct{} // closed when the kernel listens
+	asked  chan struct{} // closed when it was asked to end
+	once   sync.Once
+	ctx    context.Context // of connections
+	joins  sync.WaitGroup
+}
+
+// Run starts the kernel, or adopts the one that this window had, and serves it
+// until it ends: nil when it was asked to, else *DiedError or *LostError. When
+// ctx ends the kernel is left for its window to come back, unless it was asked
+// to end. Each of interrupts is a Ctrl-C.
+func (p *Proxy) Run(ctx context.Context, interrupts <-chan struct{}) error {
+	if p.Connection.Scheme != hmacSHA256 && p.Connection.Key != "" {
+		return &UsageError{What: fmt.Sprintf("read the connection file: its messages are signed by %.40q, not %s", p.Connection.Scheme, hmacSHA256), Try: "leave Session.signature_scheme of Jupyter's settings as it is"}
+	}
+	p.Window.Key, p.Window.Scheme = p.Connection.Key, p.Connection.Scheme
+	p.up, p.asked = make(chan struct{}), make(chan struct{})
+	serving, stop := context.WithCancel(ctx)
+	p.ctx = serving
+	defer p.joins.Wait()
+	defer stop()
+	listeners, err := p.listen()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}()
+	if p.kernel, err = p.Window.begin(ctx, p.Host); err != nil {
+		return err
+	}
+	defer p.kernel.close()
+	if p.kernel.State == "adopted" && p.Say != nil {
+		p.Say("kernel " + p.Window.Name + " ran on without a window: this is it again, with all that it has in memory")
+	}
+	for i, l := range listeners {
+		go p.accept(l, channels[i])
+	}
+	return p.watch(ctx, interrupts)
+}
+
+func (p *Proxy) listen() (all []net.Listener, err error) {
+	for _, channel := range channels {
+		network, addr := p.Connection.Addr(channel)
+		l, err := net.Listen(network, addr)
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+			return nil, fmt.Errorf("listen on the ports of the connection file: %w", err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// watch waits for the end.
+func (p *Proxy) watch(ctx context.Context, interrupts <-chan struct{}) error {
+	heard := make(chan error, 1)
+	go func() { heard <- p.hear(ctx) }()
+	for {
+		select {
+		case err := <-heard:
+			p.drain()
+			return err
+		case <-interrupts:
+			p.kernel.interrupt()
+		case <-ctx.Done():
+			select {
+			case <-p.asked:
+				p.kernel.stop()
+			default:
+			}
+			p.kernel.close()
+			<-heard
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hear takes what the supervisor says, up to the kernel's end.
+func (p *Proxy) hear(ctx context.Context) error {
+	up := false
+	for {
+		t, err := p.kernel.next()
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			if err := p.resume(ctx); err != nil {
+				return err
+			}
+		case t.Event == "up" && !up:
+			up = true
+			close(p.up)
+		case t.Event == "end":
+			return t.died(p.Window.Name)
+		}
+	}
+}
+
+// resume finds the kernel again when its stream was lost: without a relay each
+// cut does that.
+func (p *Proxy) resume(ctx context.Context) error {
+	again := &supervised{Session: p.kernel.Session, sock: p.kernel.sock}
+	if err := again.hello(ctx, p.Host, &p.Window, true); err != nil {
+		var died *DiedError
+		if errors.As(err, &died) || ctx.Err() != nil {
+			return err
+		}
+		return &LostError{Kernel: p.Window.Name, Err: err}
+	}
+	if again.State != "new" {
+		again.conn.Close()
+		return &LostError{Kernel: p.Window.Name}
+	}
+	p.kernel.mu.Lock()
+	defer p.kernel.mu.Unlock()
+	p.kernel.conn.Close()
+	p.kernel.conn, p.kernel.in = again.conn, again.in
+	return nil
+}
+
+// drain lets what the kernel has said arrive.
+func (p *Proxy) drain() {
+	done := make(chan struct{})
+	go func() { p.joins.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(endTime):
+	}
+}
+
+// accept serves one channel's port.
+func (p *Proxy) accept(l net.Listener, channel string) {
+	places := make(chan struct{}, connections)
+	for {
+		near, err := l.Accept()
+		if err != nil {
+			return
+		}
+		select {
+		case places <- struct{}{}:
+		default:
+			near.Close()
+			continue
+		}
+		p.joins.Add(1)
+		go func() {
+			defer p.joins.Done()
+			defer func() { <-places }()
+			defer near.Close()
+			p.serve(near, channel)
+		}()
+	}
+}
+
+// serve joins one connection to the kernel, once that listens.
+func (p *Proxy) serve(near net.Conn, channel string) {
+	select {
+	case <-p.up:
+	case <-p.ctx.Done():
+		return
+	}
+	defer context.AfterFunc(p.ctx, func() { near.Close() })()
+	if channel == "hb" {
+		echo(near)
+		return
+	}
+	far, err := p.Host.Dial(p.ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", p.kernel.Ports[channel]))
+	if err != nil {
+		return // the editor's side comes again
+	}
+	defer far.Close()
+	defer context.AfterFunc(p.ctx, func() { far.Close() })()
+	switch {
+	case channel == "control":
+		p.splice(near, far, channel, p.control)
+	case p.kernel.State == "adopted":
+		p.splice(near, far, channel, nil)
+	default:
+		join(near, far)
+	}
+}

@@ -1,0 +1,100 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"nbremote/test/lab"
+)
+
+// laptopPython has jupyter_client and nbclient, as an editor's would.
+const laptopPython = lab.Jupyter + "/bin/python"
+
+// laptopKernel makes an environment on gpu1 a kernel of the laptop, and gives
+// its name there.
+func laptopKernel(t *testing.T, l *lab.Lab, env string) string {
+	t.Helper()
+	var k struct {
+		Name string `json:"name"`
+	}
+	r := l.Must("kernel", "add", env, "--host", "gpu1", "--laptop", "--json")
+	if err := json.Unmarshal([]byte(r.Stdout), &k); err != nil {
+		t.Fatalf("%v in:\n%s%s", err, r.Stdout, r.Stderr)
+	}
+	return k.Name
+}
+
+// onLaptop is a program of Python on the laptop, which runs beside the test.
+func onLaptop(t *testing.T, l *lab.Lab, text string, args ...string) *program {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	l.Laptop.WriteFile(lab.Me, "/home/me/"+t.Name()+".py", text)
+	p := &program{ended: make(chan error, 1)}
+	cmd := l.Laptop.As(ctx, lab.Me, append([]string{laptopPython, "/home/me/" + t.Name() + ".py"}, args...)...)
+	cmd.Env = append(cmd.Env, "GORACE=log_path=/tmp/race", "JUPYTER_PLATFORM_DIRS=1")
+	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
+	p.cmd = cmd
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- cmd.Wait() }()
+	t.Cleanup(cancel)
+	return p
+}
+
+type program struct {
+	cmd            *lab.Cmd
+	stdout, stderr lab.Text
+	ended          chan error
+}
+
+// must waits for the end and gives what was printed.
+func (p *program) must(t *testing.T) string {
+	t.Helper()
+	if err := <-p.ended; err != nil {
+		t.Fatalf("%v\n%s%s", err, p.stdout.String(), p.stderr.String())
+	}
+	return p.stdout.String()
+}
+
+// notebook runs cells by nbclient and prints their outputs.
+const notebook = `import json, sys
+import nbformat, nbclient
+nb = nbformat.v4.new_notebook()
+nb.cells = [nbformat.v4.new_code_cell(c) for c in json.load(open(sys.argv[2]))]
+nbclient.NotebookClient(nb, kernel_name=sys.argv[1], timeout=300).execute()
+print(json.dumps([[{k: v for k, v in o.items() if k != "execution_count"} for o in c.outputs] for c in nb.cells]))
+`
+
+func runCells(t *testing.T, l *lab.Lab, kernel string, cells []string) *program {
+	t.Helper()
+	raw, err := json.Marshal(cells)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Laptop.WriteFile(lab.Me, "/home/me/cells.json", string(raw))
+	return onLaptop(t, l, notebook, kernel, "/home/me/cells.json")
+}
+
+// newLaptopKernel is a lab with an environment on gpu1 that is a kernel of the
+// laptop.
+func newLaptopKernel(t *testing.T) (*lab.Lab, string) {
+	t.Helper()
+	l := lab.New(t, lab.Chain{})
+	host := l.Host("gpu1")
+	offline(t, host, lab.Me)
+	venv(t, host, "my_venv", "ipykernel")
+	return l, laptopKernel(t, l, "my_venv")
+}
+
+func TestLaptopKernel_ByNbclient(t *testing.T) {
+	t.Parallel()
+	l, name := newLaptopKernel(t)
+	out := runCells(t, l, name, []string{"import sys, os\nprint(sys.prefix, os.uname().nodename)", "1+1"}).must(t)
+	if !strings.Contains(out, "/home/me/my_venv") || !strings.Contains(out, `"text/plain": "2"`) {
+		t.Errorf("%s", out)
+	}
+}
