@@ -12,6 +12,7 @@ type DiedError struct {
 	Signal string // without SIG
 	Memory bool   // the system ended it because memory was full
 	Words  []string
+	Try    string
 }
 
 func (e *DiedError) Error() string {
@@ -35,6 +36,9 @@ func (e *DiedError) EndsWith() int { return max(1, e.Exit) }
 
 // Cause is the line of its last words that says why, or "".
 func (e *DiedError) Cause() string { return (&ProofError{Words: e.Words}).Cause() }
+
+// Hint is where to read more.
+func (e *DiedError) Hint() string { return e.Try }
 
 // Log is its own last words.
 func (e *DiedError) Log() string { return strings.Join(e.Words, "\n") }

@@ -47,22 +47,24 @@ type Window struct {
 	Scheme string
 	// Title is the window's own name for its session (JPY_SESSION_NAME), Owner
 	// who and which computer it is: a kernel that lost its window is given to
-	// the next with the same two. No title: to none.
+	// the next with the same two. No title: to none, but what starts its kernel
+	// anew (the key is the same) still finds the one before.
 	Title, Owner string
 	Keep         time.Duration // 0 = 10 min
 }
 
 // forWhom marks the session with what it was begun for.
 func (w *Window) forWhom() string {
-	if w.Title == "" {
-		return ""
+	who := w.Title
+	if who == "" {
+		who = "\x00" + w.Key
 	}
-	sum := sha256.Sum256([]byte(w.Owner + "\x00" + w.Title + "\x00" + w.Spec))
+	sum := sha256.Sum256([]byte(w.Owner + "\x00" + who + "\x00" + w.Spec))
 	return hex.EncodeToString(sum[:16])
 }
 
-// shown is what ls says of it.
-func (w *Window) shown() string {
+// Text is what ls says of it.
+func (w *Window) Text() string {
 	text := "kernel " + w.Name
 	if w.Title != "" {
 		text += " for " + w.Title[strings.LastIndexAny(w.Title, `/\`)+1:]
@@ -79,7 +81,7 @@ func (w *Window) script() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	spec, err := session.ScriptSpec{Command: w.shown(), Dir: w.Dir, Owner: w.Owner}.File()
+	spec, err := session.ScriptSpec{Command: w.Text(), Dir: w.Dir, Owner: w.Owner}.File()
 	if err != nil {
 		return "", err
 	}

@@ -25,6 +25,8 @@ type Proxy struct {
 	Connection Connection
 	// Say tells a person what there is to know; nil: nobody.
 	Say func(string)
+	// Begun is told the kernel's session on the host; nil: nobody.
+	Begun func(session string)
 
 	kernel *supervised
 	up     chan struct{} // closed when the kernel listens
@@ -63,6 +65,9 @@ func (p *Proxy) Run(ctx context.Context, interrupts <-chan struct{}) error {
 	defer p.kernel.close()
 	if p.kernel.State == "adopted" && p.Say != nil {
 		p.Say("kernel " + p.Window.Name + " ran on without a window: this is it again, with all that it has in memory")
+	}
+	if p.Begun != nil {
+		p.Begun(p.kernel.Session)
 	}
 	for i, l := range listeners {
 		go p.accept(l, channels[i])

@@ -30,13 +30,23 @@ func laptopKernel(t *testing.T, l *lab.Lab, env string) string {
 // onLaptop is a program of Python on the laptop, which runs beside the test.
 func onLaptop(t *testing.T, l *lab.Lab, text string, args ...string) *program {
 	t.Helper()
+	return startOnLaptop(t, l, nil, text, args...)
+}
+
+// startOnLaptop is onLaptop; prepare may change the command.
+func startOnLaptop(t *testing.T, l *lab.Lab, prepare func(*lab.Cmd) error, text string, args ...string) *program {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	l.Laptop.WriteFile(lab.Me, "/home/me/"+t.Name()+".py", text)
 	p := &program{ended: make(chan error, 1)}
-	cmd := l.Laptop.As(ctx, lab.Me, append([]string{laptopPython, "/home/me/" + t.Name() + ".py"}, args...)...)
-	cmd.Env = append(cmd.Env, "GORACE=log_path=/tmp/race", "JUPYTER_PLATFORM_DIRS=1")
+	cmd := l.Laptop.As(ctx, lab.Me, append([]string{laptopPython, "-c", text}, args...)...)
+	cmd.Env = append(cmd.Env, "GORACE=log_path=/tmp/race")
 	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd = cmd
+	if prepare != nil {
+		if err := prepare(cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +76,17 @@ import nbformat, nbclient
 nb = nbformat.v4.new_notebook()
 nb.cells = [nbformat.v4.new_code_cell(c) for c in json.load(open(sys.argv[2]))]
 nbclient.NotebookClient(nb, kernel_name=sys.argv[1], timeout=300).execute()
-print(json.dumps([[{k: v for k, v in o.items() if k != "execution_count"} for o in c.outputs] for c in nb.cells]))
+def merged(outputs):  # a stream comes in pieces as it happens
+    out = []
+    for o in outputs:
+        o = {k: v for k, v in o.items() if k != "execution_count"}
+        if out and o["output_type"] == "stream" and out[-1].get("name") == o["name"]:
+            out[-1]["text"] += o["text"]
+        else:
+            out.append(o)
+    return out
+for c in nb.cells:
+    print(json.dumps(merged(c.outputs)))
 `
 
 func runCells(t *testing.T, l *lab.Lab, kernel string, cells []string) *program {

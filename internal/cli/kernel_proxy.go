@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"nbremote/internal/holder"
+	"nbremote/internal/session"
 	"nbremote/internal/ui"
 	"nbremote/kernel"
 )
@@ -54,14 +56,46 @@ func (c *kernelProxyCmd) Run(a *app) error {
 		Window: kernel.Window{Name: name, Spec: c.Spec, Dir: w.Path, Title: os.Getenv("JPY_SESSION_NAME"), Owner: ownerHere(), Keep: c.Keep},
 		Say:    func(text string) { fmt.Fprintln(os.Stderr, "nbremote: "+a.ui.Text(text)) },
 	}
-	return c.explain(p.Run(a.ctx, interrupts), w)
+	script := holder.Script{Command: p.Window.Text(), Running: true, Exit: -1, Started: time.Now()}
+	p.Begun = func(session string) {
+		script.Name = session
+		a.keepScript(line, script)
+	}
+	err = p.Run(a.ctx, interrupts)
+	a.kernelEnded(line, script, err)
+	return c.explain(err, w, script.Name)
 }
 
+// kernelEnded leaves nothing on the host of a kernel that ended in order. Of
+// another its log stays.
+func (a *app) kernelEnded(l *line, script holder.Script, err error) {
+	ctx, cancel := context.WithTimeout(a.ctx, kernelEndTime)
+	defer cancel()
+	var died *kernel.DiedError
+	switch {
+	case err == nil:
+		if session.Forget(ctx, l, script.Name) == nil {
+			l.Fresh(ctx)
+		}
+	case errors.As(err, &died) && script.Name != "":
+		script.Running, script.Exit, script.Signal, script.Ended = false, died.Exit, died.Signal, time.Now()
+		a.keepScript(l, script)
+	}
+}
+
+// kernelEndTime is how long an editor may have to wait for that.
+const kernelEndTime = 2 * time.Second
+
 // explain says what became of the kernel in this computer's words.
-func (c *kernelProxyCmd) explain(err error, w where) error {
+func (c *kernelProxyCmd) explain(err error, w where, name string) error {
+	var died *kernel.DiedError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &died):
+		if name != "" {
+			died.Try = "nbremote logs " + shellWord(w.Host+"/"+name)
+		}
 	case errors.Is(err, holder.ErrNone):
 		return &problem{
 			fmt.Sprintf("kernel %s: the line to %s was closed on this computer; there the kernel is kept for %s", path.Base(c.Spec), w.Host, ui.Long(c.Keep)),

@@ -1,0 +1,189 @@
+package test
+
+import (
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nbremote/test/lab"
+)
+
+// window drives a kernel as an editor does, by jupyter_client: each line that it
+// reads is run, with these names.
+const window = `import os, signal, sys, time, traceback
+from jupyter_client.manager import KernelManager
+km = kc = None
+def begin(name, session=None, stderr=None):
+    global km, kc
+    km = KernelManager(kernel_name=name)
+    env = dict(os.environ)
+    if session:
+        env["JPY_SESSION_NAME"] = session
+    km.start_kernel(env=env, stderr=open(stderr, "w") if stderr else None)
+    join()
+def join():
+    global kc
+    kc = km.client()
+    kc.start_channels()
+    kc.wait_for_ready(timeout=60)
+def run(code, **more):
+    said = []
+    def hook(m):
+        c = m["content"]
+        said.append(c.get("text") or c.get("ename") or c.get("data", {}).get("text/plain", ""))
+    r = kc.execute_interactive(code, timeout=60, output_hook=hook, **more)
+    return "".join(said) or r["content"]["status"]
+def interrupted(code):
+    said = []
+    def hook(m):
+        c = m["content"]
+        if c.get("text", "").startswith("begun"):
+            km.interrupt_kernel()
+        said.append(c.get("ename", ""))
+    kc.execute_interactive(code, timeout=60, output_hook=hook)
+    return "".join(said)
+print("ready", flush=True)
+for line in sys.stdin:
+    try:
+        try:
+            print("=", eval(line), flush=True)
+        except SyntaxError:
+            exec(line)
+            print("= done", flush=True)
+    except BaseException as e:
+        traceback.print_exc()
+        print("= raised", repr(e), flush=True)
+`
+
+// editor is a window: what it is told, line by line, and answers.
+type editor struct {
+	t     *testing.T
+	p     *program
+	stdin io.Writer
+	asked int
+}
+
+func newEditor(t *testing.T, l *lab.Lab) *editor {
+	t.Helper()
+	e := &editor{t: t}
+	e.p = startOnLaptop(t, l, func(cmd *lab.Cmd) (err error) { e.stdin, err = cmd.StdinPipe(); return err }, window)
+	return e
+}
+
+// tell sends a line.
+func (e *editor) tell(line string) {
+	e.t.Helper()
+	e.asked++
+	if _, err := e.stdin.Write([]byte(line + "\n")); err != nil {
+		e.t.Fatalf("%v\n%s", err, e.p.stderr.String())
+	}
+}
+
+// hear waits for the answer of the last line.
+func (e *editor) hear(limit time.Duration) string {
+	e.t.Helper()
+	var answers []string
+	lab.Wait(e.t, limit, "the editor to answer; "+e.p.stderr.String(), func() bool {
+		answers = strings.Split(e.p.stdout.String(), "\n= ")
+		return len(answers) > e.asked && strings.HasSuffix(answers[e.asked], "\n")
+	})
+	return strings.TrimSuffix(answers[e.asked], "\n")
+}
+
+// ask is tell and hear.
+func (e *editor) ask(line, want string) {
+	e.t.Helper()
+	e.tell(line)
+	if got := e.hear(90 * time.Second); got != want {
+		e.t.Errorf("%s: %q, want %q\n%s", line, got, want, e.p.stderr.String())
+	}
+}
+
+// kernels are the kernel processes that run on gpu1.
+func kernels(l *lab.Lab) int { return len(l.Host("gpu1").Running("ipykernel_launcher")) }
+
+// Interrupt, restart, input, completion and the end, as jupyter_client does
+// them.
+func TestLaptopKernel_Life(t *testing.T) {
+	t.Parallel()
+	l, name := newLaptopKernel(t)
+	e := newEditor(t, l)
+	e.ask(`begin("`+name+`")`, "None")
+	e.ask(`run("x = 41; x + 1")`, "42")
+	e.ask(`interrupted("import time\nprint('begun', flush=True)\ntime.sleep(60)")`, "KeyboardInterrupt")
+	e.ask(`run("x")`, "41")
+	e.ask(`run("print(input('name? '))", stdin_hook=lambda m: kc.input("Ada"), allow_stdin=True)`, "Ada\n")
+	e.ask(`kc.complete("x.bit_co", reply=True, timeout=20)["content"]["matches"]`, "['bit_count']")
+	e.ask(`km.restart_kernel(now=False)`, "None")
+	e.ask(`kc.wait_for_ready(timeout=60)`, "None")
+	e.ask(`run("'x' in globals()")`, "False")
+	e.ask(`run("y = 1")`, "ok")
+	e.ask(`km.restart_kernel(now=True)`, "None")
+	e.ask(`kc.wait_for_ready(timeout=60)`, "None")
+	e.ask(`run("'y' in globals()")`, "False")
+	if n := kernels(l); n != 1 {
+		t.Errorf("%d kernels run", n)
+	}
+	e.ask(`km.shutdown_kernel()`, "None")
+	lab.Wait(t, 20*time.Second, "the kernel to end", func() bool { return kernels(l) == 0 })
+	lab.Wait(t, 20*time.Second, "the proxy to end", func() bool { return len(l.Laptop.Running("kernel proxy")) == 0 })
+}
+
+// A window that goes leaves its kernel to the next one of the same name; one
+// that is not fetched is ended.
+func TestLaptopKernel_Adopted(t *testing.T) {
+	t.Parallel()
+	l, name := newLaptopKernel(t)
+	e := newEditor(t, l)
+	e.ask(`begin("`+name+`", "/home/me/train.ipynb")`, "None")
+	e.ask(`run("x = 41")`, "ok")
+	e.p.cmd.Process.Kill()
+	l.Laptop.Kill("kernel proxy", syscall.SIGKILL)
+	if r := l.Must("ls"); !strings.Contains(r.Stdout, "kernel my_venv for train.ipynb") {
+		t.Errorf("ls: %s", r.Stdout)
+	}
+	other := newEditor(t, l)
+	other.ask(`begin("`+name+`", "/home/me/other.ipynb")`, "None")
+	other.ask(`run("'x' in globals()")`, "False")
+	again := newEditor(t, l)
+	again.ask(`begin("`+name+`", "/home/me/train.ipynb", stderr="/home/me/said")`, "None")
+	again.ask(`run("x + 1")`, "42")
+	again.ask(`run("print(input('name? '))", stdin_hook=lambda m: kc.input("Ada"), allow_stdin=True)`, "Ada\n")
+	again.ask(`kc.complete("x.bit_co", reply=True, timeout=20)["content"]["matches"]`, "['bit_count']")
+	if said := l.Laptop.ReadFile("/home/me/said"); !strings.Contains(said, "ran on without a window") {
+		t.Errorf("said: %q", said)
+	}
+	again.ask(`km.shutdown_kernel()`, "None")
+	other.ask(`km.shutdown_kernel()`, "None")
+	lab.Wait(t, 20*time.Second, "the kernels to end", func() bool { return kernels(l) == 0 })
+}
+
+// What ends a kernel that nobody asked to end is told in words, and nothing is
+// left here.
+func TestLaptopKernel_Death(t *testing.T) {
+	t.Parallel()
+	l, name := newLaptopKernel(t)
+	host := l.Host("gpu1")
+	for _, c := range []struct {
+		what, says string
+		kill       func()
+	}{
+		{"the kernel is killed", "killed (signal KILL), as the system does when memory is full", func() { host.Kill("ipykernel_launcher", syscall.SIGKILL) }},
+		{"what watches it is killed", "is lost", func() { host.Kill("supervise.py", syscall.SIGKILL) }},
+		{"the holder is killed", "was closed on this computer", func() { l.Laptop.Kill("holder", syscall.SIGKILL) }},
+	} {
+		e := newEditor(t, l)
+		e.ask(`begin("`+name+`", stderr="/home/me/said")`, "None")
+		e.ask(`run("1 + 1")`, "2")
+		c.kill()
+		lab.Wait(t, 20*time.Second, c.what+": the editor to see it", func() bool { return len(l.Laptop.Running("kernel proxy")) == 0 })
+		e.ask(`km.is_alive()`, "False")
+		said := strings.Join(strings.Fields(l.Laptop.ReadFile("/home/me/said")), " ")
+		if !strings.Contains(said, c.says) {
+			t.Errorf("%s: %q does not say %q", c.what, said, c.says)
+		}
+		t.Log(said)
+	}
+}
