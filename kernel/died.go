@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -35,7 +36,14 @@ func (e *DiedError) Class() string { return "other" }
 func (e *DiedError) EndsWith() int { return max(1, e.Exit) }
 
 // Cause is the line of its last words that says why, or "".
-func (e *DiedError) Cause() string { return (&ProofError{Words: e.Words}).Cause() }
+func (e *DiedError) Cause() string {
+	for _, line := range slices.Backward(e.Words) {
+		if telling(line) && !strings.Contains(line, "WARNING") {
+			return line
+		}
+	}
+	return ""
+}
 
 // Hint is where to read more.
 func (e *DiedError) Hint() string { return e.Try }

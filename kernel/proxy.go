@@ -12,6 +12,8 @@ import (
 const (
 	endTime     = 2 * time.Second // that what the kernel said last has to arrive
 	connections = 64              // of one channel
+	resumeTries = 3
+	resumePause = 200 * time.Millisecond
 )
 
 // Proxy is the kernel that an editor here sees: it listens on the ports of the
@@ -136,16 +138,28 @@ func (p *Proxy) hear(ctx context.Context) error {
 }
 
 // resume finds the kernel again when its stream was lost: without a relay each
-// cut does that.
-func (p *Proxy) resume(ctx context.Context) error {
-	again := &supervised{Session: p.kernel.Session, sock: p.kernel.sock}
-	if err := again.hello(ctx, p.Host, &p.Window, true); err != nil {
+// cut does that. What is just ending may answer half: the last try counts.
+func (p *Proxy) resume(ctx context.Context) (err error) {
+	for range resumeTries {
+		again := &supervised{Session: p.kernel.Session, sock: p.kernel.sock}
+		if err = again.hello(ctx, p.Host, &p.Window, true); err == nil {
+			return p.goOn(again)
+		}
 		var died *DiedError
-		if errors.As(err, &died) || ctx.Err() != nil {
+		if errors.As(err, &died) {
 			return err
 		}
-		return &LostError{Kernel: p.Window.Name, Err: err}
+		select {
+		case <-time.After(resumePause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
+	return &LostError{Kernel: p.Window.Name, Err: err}
+}
+
+// goOn takes another stream of the same kernel.
+func (p *Proxy) goOn(again *supervised) error {
 	if again.State != "new" {
 		again.conn.Close()
 		return &LostError{Kernel: p.Window.Name}

@@ -2,6 +2,8 @@ package test
 
 import (
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -165,25 +167,63 @@ func TestLaptopKernel_Adopted(t *testing.T) {
 func TestLaptopKernel_Death(t *testing.T) {
 	t.Parallel()
 	l, name := newLaptopKernel(t)
-	host := l.Host("gpu1")
-	for _, c := range []struct {
+	host, spec := l.Host("gpu1"), "/home/me/.local/share/jupyter/kernels/"+name+"/kernel.json"
+	l.Laptop.WriteFile(lab.Me, spec, strings.Replace(l.Laptop.ReadFile(spec), `"proxy",`, `"proxy", "--keep", "3s",`, 1))
+	type death struct {
 		what, says string
-		kill       func()
-	}{
-		{"the kernel is killed", "killed (signal KILL), as the system does when memory is full", func() { host.Kill("ipykernel_launcher", syscall.SIGKILL) }},
-		{"what watches it is killed", "is lost", func() { host.Kill("supervise.py", syscall.SIGKILL) }},
-		{"the holder is killed", "was closed on this computer", func() { l.Laptop.Kill("holder", syscall.SIGKILL) }},
-	} {
+		kill       func(e *editor)
+	}
+	deaths := []death{
+		{"the kernel is killed", "killed (signal KILL), as the system does when memory is full", func(*editor) { host.Kill("ipykernel_launcher", syscall.SIGKILL) }},
+		{"what watches it is killed", "is lost", func(*editor) { host.Kill("supervise.py", syscall.SIGKILL) }},
+		{"the host is started again", "is lost", func(*editor) { reboot(l, host) }},
+		{"the holder is killed", "was closed on this computer", func(*editor) { l.Laptop.Kill("holder", syscall.SIGKILL) }},
+	}
+	if group, file := memoryGroup(t); group != "" {
+		deaths = append(deaths, death{"memory is full", "killed by its system: memory was full", func(e *editor) {
+			putNumber(t, group+"/"+file, 300<<20)
+			putNumber(t, group+"/cgroup.procs", host.Running("ipykernel_launcher")[0].PID)
+			e.ask(`bool(kc.execute("x = bytearray(600 << 20)"))`, "True")
+		}})
+	}
+	for _, c := range deaths {
 		e := newEditor(t, l)
 		e.ask(`begin("`+name+`", stderr="/home/me/said")`, "None")
 		e.ask(`run("1 + 1")`, "2")
-		c.kill()
+		c.kill(e)
 		lab.Wait(t, 20*time.Second, c.what+": the editor to see it", func() bool { return len(l.Laptop.Running("kernel proxy")) == 0 })
-		e.ask(`km.is_alive()`, "False")
+		e.ask(`any([time.sleep(0.1) for _ in range(50) if km.is_alive()]) or km.is_alive()`, "False")
 		said := strings.Join(strings.Fields(l.Laptop.ReadFile("/home/me/said")), " ")
 		if !strings.Contains(said, c.says) {
 			t.Errorf("%s: %q does not say %q", c.what, said, c.says)
 		}
 		t.Log(said)
+		l.Must("kernel", "list", "--host", "gpu1") // a laptop that is back: the host cannot tell a dead one from a cut
+		lab.Wait(t, 20*time.Second, c.what+": the kernel to end", func() bool { return kernels(l) == 0 })
+		lab.Wait(t, 20*time.Second, c.what+": what watched it to end", func() bool { return len(host.Running("supervise.py")) == 0 })
+	}
+}
+
+// memoryGroup is a group of processes whose memory can be limited by writing
+// into the file; "": none can be made here.
+func memoryGroup(t *testing.T) (group, file string) {
+	t.Helper()
+	for top, file := range map[string]string{"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"} {
+		group, err := os.MkdirTemp(top, "nbremote-test-")
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { os.Remove(group) })
+		if _, err := os.Stat(group + "/" + file); err == nil {
+			return group, file
+		}
+	}
+	return "", ""
+}
+
+func putNumber(t *testing.T, name string, number int) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(strconv.Itoa(number)), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

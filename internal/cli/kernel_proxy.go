@@ -102,7 +102,7 @@ func (c *kernelProxyCmd) explain(err error, w where, name string) error {
 			"line", "nbremote open " + shellWord(w.Host) + "; then start the kernel again",
 		}
 	}
-	return fmt.Errorf("kernel on %s: %w", w.Host, err)
+	return fmt.Errorf("%s: %w", w.Host, err)
 }
 
 // ownerHere is the account and this computer.
