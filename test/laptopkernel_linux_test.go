@@ -117,4 +117,12 @@ func TestLaptopKernel_ByNbclient(t *testing.T) {
 	if !strings.Contains(out, "/home/me/my_venv") || !strings.Contains(out, `"text/plain": "2"`) {
 		t.Errorf("%s", out)
 	}
+	if r := l.Must("kernel", "list", "--host", "gpu1"); !strings.Contains(r.Stdout, name+"  my_venv @ gpu1") {
+		t.Errorf("list:\n%s", r.Stdout)
+	}
+	fails(t, l.Run("kernel", "add", "my_venv", "--host", ".", "--laptop"), 2, "--laptop is for one of another")
+	l.Must("kernel", "remove", name)
+	if left := l.Laptop.ShAs(lab.Me, "ls ~/.local/share/jupyter/kernels"); left != "" {
+		t.Errorf("left: %s", left)
+	}
 }

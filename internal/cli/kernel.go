@@ -8,6 +8,7 @@ type kernelCmd struct {
 	Restart   kernelRestartCmd   `cmd:"" help:"Restart a running kernel."`
 	Interrupt kernelInterruptCmd `cmd:"" help:"Interrupt a running kernel, as Ctrl-C would."`
 	Stop      kernelStopCmd      `cmd:"" help:"End a running kernel."`
+	Connect   kernelConnectCmd   `cmd:"" help:"Print a connection file for a running kernel, for consoles and editors here."`
 
 	Proxy kernelProxyCmd `cmd:"" hidden:""`
 }

@@ -24,7 +24,8 @@ type kernelsThere struct {
 	Host         string               `json:"host"`
 	Session      string               `json:"session,omitempty"` // whose view it is; "" = no Jupyter runs
 	Kernels      []listedKernel       `json:"kernels"`
-	Environments []kernel.Environment `json:"environments"` // not yet kernels
+	Environments []kernel.Environment `json:"environments"`     // not yet kernels
+	Laptop       []kernel.Here        `json:"laptop,omitempty"` // kernels of this computer that run there
 	Cut          bool                 `json:"cut,omitempty"`
 	found        *kernel.Found
 }
@@ -47,6 +48,9 @@ func (c *kernelListCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("list the kernels of %s: %w", s, err)
 	}
+	if folder, err := kernel.FolderHere(); err == nil && !s.here {
+		there.Laptop = kernel.ListHere(folder, s.w.Host)
+	}
 	if a.JSON {
 		return a.printJSON(there)
 	}
@@ -54,6 +58,9 @@ func (c *kernelListCmd) Run(a *app) error {
 		a.ui.Note("no Jupyter runs on " + s.String() + ": this is what one would see")
 	}
 	if err := ui.Table(os.Stdout, there.rows()); err != nil {
+		return err
+	}
+	if err := there.hereToo(); err != nil {
 		return err
 	}
 	return there.notYet(s)
@@ -185,6 +192,21 @@ func (k listedKernel) state() string {
 		return fmt.Sprintf("%d running, %d busy", len(k.Running), k.Busy)
 	}
 	return fmt.Sprintf("%d running", len(k.Running))
+}
+
+// hereToo names the kernels of this computer that run there.
+func (t *kernelsThere) hereToo() error {
+	if len(t.Laptop) == 0 {
+		return nil
+	}
+	rows := [][]string{}
+	for _, k := range t.Laptop {
+		rows = append(rows, []string{"  " + k.Name, k.DisplayName, k.Kernel})
+	}
+	if _, err := fmt.Println("In editors and Jupyters of this computer:"); err != nil {
+		return err
+	}
+	return ui.Table(os.Stdout, rows)
 }
 
 // notYet names the environments that are no kernels.

@@ -15,6 +15,16 @@ type kernelRemoveCmd struct {
 
 // Run asks before it removes what nbremote has not written, and what runs.
 func (c *kernelRemoveCmd) Run(a *app) error {
+	if k, ok := c.onLaptop(); ok {
+		if err := kernel.RemoveHere(k); err != nil {
+			return err
+		}
+		a.ui.Done("removed", k.Name+" from this computer; "+k.Kernel+" on "+k.Host+" stays")
+		if a.JSON {
+			return a.printJSON(k)
+		}
+		return nil
+	}
 	s, err := a.site(c.Host)
 	if err != nil {
 		return err
@@ -43,6 +53,20 @@ func (c *kernelRemoveCmd) Run(a *app) error {
 		return a.printJSON(k)
 	}
 	return nil
+}
+
+// onLaptop is the kernel of this computer with that name which runs on a host.
+func (c *kernelRemoveCmd) onLaptop() (kernel.Here, bool) {
+	folder, err := kernel.FolderHere()
+	if err != nil {
+		return kernel.Here{}, false
+	}
+	all := kernel.ListHere(folder, "")
+	i := slices.IndexFunc(all, func(k kernel.Here) bool { return k.Name == c.Name && (c.Host == "" || c.Host == k.Host) })
+	if i < 0 {
+		return kernel.Here{}, false
+	}
+	return all[i], true
 }
 
 func (c *kernelRemoveCmd) may(a *app, k listedKernel) error {

@@ -30,7 +30,7 @@ type TunnelSpec struct {
 	Port int `json:"port,omitempty"`
 	// Sock is a forward's unix socket here, instead of a port. Remote: there.
 	Sock    string `json:"sock,omitempty"`
-	Network string `json:"network,omitempty"` // of a forward: "unix", or Elsewhere; remote: "unix", or "" for tcp
+	Network string `json:"network,omitempty"` // of a forward: "unix" or "tcp" of the account, or Elsewhere; remote: "unix", or "" for tcp
 	Addr    string `json:"addr,omitempty"`    // where it leads
 	// Domains are what a proxy's PAC script sends to it; none: there is no script.
 	Domains []string `json:"domains,omitempty"`

@@ -1,0 +1,111 @@
+package test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"nbremote/test/lab"
+)
+
+// console runs lines in jupyter console, joined to a kernel by its connection
+// file, and gives what it prints.
+func console(t *testing.T, l *lab.Lab, file, lines string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := l.Laptop.As(ctx, lab.Me, lab.Jupyter+"/bin/jupyter-console", "--simple-prompt", "--existing", file)
+	cmd.Stdin = strings.NewReader(lines)
+	var out lab.Text
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Errorf("jupyter console: %v\n%s", err, out.String())
+	}
+	return out.String()
+}
+
+// A kernel that runs is joined by a real console: one of a Jupyter on the host
+// by its ID, and one of an editor here by its name.
+func TestKernel_Connect(t *testing.T) {
+	t.Parallel()
+	l, name := newLaptopKernel(t)
+	o := open(t, l, "gpu1")
+	var started struct {
+		ID string `json:"id"`
+	}
+	post(t, l, o, "/api/kernels", `{"name": "python3"}`, &started)
+	file := strings.TrimSpace(l.Must("kernel", "connect", "gpu1", started.ID[:8]).Stdout)
+	console(t, l, file, "kept = 6 * 7\n")
+	if got := console(t, l, file, "print('it', 'is', kept)\n"); !strings.Contains(got, "it is 42") {
+		t.Errorf("%s", got)
+	}
+	if again := strings.TrimSpace(l.Must("kernel", "connect", "gpu1", "python3").Stdout); again != file {
+		t.Errorf("again %q, before %q", again, file)
+	}
+	if mode := l.Laptop.Sh("stat -c %a " + file); mode != "600\n" {
+		t.Errorf("the mode of its file: %s", mode)
+	}
+	fails(t, l.Run("kernel", "connect", "gpu1", "nosuch"), 3, "no such kernel runs there")
+	e := newEditor(t, l)
+	e.ask(`begin("`+name+`")`, "None")
+	e.ask(`run("kept = 43")`, "ok")
+	file = strings.TrimSpace(l.Must("kernel", "connect", "gpu1", "kernel-my_venv").Stdout)
+	if got := console(t, l, file, "print('it', 'is', kept)\n"); !strings.Contains(got, "it is 43") {
+		t.Errorf("%s", got)
+	}
+	e.ask(`km.shutdown_kernel()`, "None")
+}
+
+// A kernel that is no Python's: Deno, whose own program speaks ZeroMQ.
+func TestLaptopKernel_Deno(t *testing.T) {
+	t.Parallel()
+	lab.Needs(t, "/opt/nbremote-test/tools/bin/deno")
+	l := lab.New(t, lab.Chain{})
+	l.Host("gpu1").ShAs(lab.Me, "DENO_NO_UPDATE_CHECK=1 /opt/nbremote-test/tools/bin/deno jupyter --install 2>&1")
+	name := laptopKernel(t, l, "deno")
+	e := newEditor(t, l)
+	e.ask(`begin("`+name+`")`, "None")
+	// What it prints may come after it says idle, so the value alone is asked for.
+	e.ask(`"42" in run("const x: number = 41; x + 1")`, "True")
+	e.ask(`km.shutdown_kernel()`, "None")
+	lab.Wait(t, 20*time.Second, "the kernel to end", func() bool { return len(l.Host("gpu1").Running("deno")) == 0 })
+}
+
+// conformance runs the tests of jupyter_kernel_test against a kernel and prints
+// how each went.
+const conformance = `import sys, unittest
+import jupyter_kernel_test as jkt
+class Tests(jkt.KernelTests):
+    kernel_name, language_name, file_extension = sys.argv[1], "python", ".py"
+    code_hello_world, code_stderr = "print('hello, world')", "import sys; print('test', file=sys.stderr)"
+    completion_samples = [{"text": "zi", "matches": {"zip"}}]
+    complete_code_samples, incomplete_code_samples, invalid_code_samples = ["1", "print('hello')"], ["def f(x):"], ["import = 7q"]
+    code_page_something, code_generate_error = "zip?", "raise"
+    code_execute_result = [{"code": "1+2+3", "result": "6"}, {"code": "[n*n for n in range(1, 4)]", "result": "[1, 4, 9]"}]
+    code_display_data = [{"code": "from IPython.display import HTML, display; display(HTML('<b>x</b>'))", "mime": "text/html"}]
+    code_history_pattern, supported_history_operations = "1?2*", ("tail", "range", "search")
+    code_inspect_sample, code_clear_output = "zip", "from IPython.display import clear_output; clear_output()"
+class Result(unittest.TestResult):
+    def say(self, test, how): print(test._testMethodName, how, flush=True)
+    def addSuccess(self, test): self.say(test, "passes")
+    def addSkip(self, test, why): self.say(test, "is skipped")
+    def addError(self, test, e): self.say(test, "breaks: " + str(e[1])); super().addError(test, e)
+    def addFailure(self, test, e): self.say(test, "fails: " + str(e[1])); super().addFailure(test, e)
+result = Result()
+unittest.defaultTestLoader.loadTestsFromTestCase(Tests).run(result)
+for _, text in result.errors: print(text, file=sys.stderr)
+`
+
+// What plain ipykernel passes of Jupyter's own tests for kernels, a laptop
+// kernel passes.
+func TestLaptopKernel_Conformance(t *testing.T) {
+	t.Parallel()
+	l, name := newLaptopKernel(t)
+	plain, ours := onLaptop(t, l, conformance, "python3"), onLaptop(t, l, conformance, name)
+	want, got := plain.must(t), ours.must(t)
+	if got != want || strings.Count(want, " passes") < 10 {
+		t.Errorf("a laptop kernel:\n%s\nplain ipykernel:\n%s\n%s", got, want, ours.stderr.String())
+	}
+	t.Logf("%s", got)
+}
