@@ -34,7 +34,7 @@ def run(code, **more):
     said = []
     def hook(m):
         c = m["content"]
-        said.append(c.get("text") or c.get("ename") or c.get("data", {}).get("text/plain", ""))
+        said.append(c.get("text") or c.get("ename") or c.get("target_name") or c.get("data", {}).get("text/plain", ""))
     r = kc.execute_interactive(code, timeout=60, output_hook=hook, **more)
     return "".join(said) or r["content"]["status"]
 def interrupted(code):
@@ -46,6 +46,10 @@ def interrupted(code):
         said.append(c.get("ename", ""))
     kc.execute_interactive(code, timeout=60, output_hook=hook)
     return "".join(said)
+def debugger():
+    m = kc.session.msg("debug_request", {"type": "request", "seq": 1, "command": "debugInfo", "arguments": {}})
+    kc.control_channel.send(m)
+    return kc.get_control_msg(timeout=20)["content"]["success"]
 print("ready", flush=True)
 for line in sys.stdin:
     try:
@@ -114,10 +118,16 @@ func TestLaptopKernel_Life(t *testing.T) {
 	e := newEditor(t, l)
 	e.ask(`begin("`+name+`")`, "None")
 	e.ask(`run("x = 41; x + 1")`, "42")
+	e.tell(`km.session.key.decode()`)
+	if key := e.hear(10 * time.Second); len(key) < 16 || len(l.Host("gpu1").Running(key))+len(l.Laptop.Running(key)) > 0 {
+		t.Errorf("the key %q is in a command line", key)
+	}
 	e.ask(`interrupted("import time\nprint('begun', flush=True)\ntime.sleep(60)")`, "KeyboardInterrupt")
 	e.ask(`run("x")`, "41")
 	e.ask(`run("print(input('name? '))", stdin_hook=lambda m: kc.input("Ada"), allow_stdin=True)`, "Ada\n")
 	e.ask(`kc.complete("x.bit_co", reply=True, timeout=20)["content"]["matches"]`, "['bit_count']")
+	e.ask(`debugger()`, "True")
+	e.ask(`run("from comm import create_comm; create_comm(target_name='slider', data={'a': 1}); print('made')")`, "slidermade\n")
 	e.ask(`km.restart_kernel(now=False)`, "None")
 	e.ask(`kc.wait_for_ready(timeout=60)`, "None")
 	e.ask(`run("'x' in globals()")`, "False")
