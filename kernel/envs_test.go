@@ -150,7 +150,7 @@ func TestInstall_Fails(t *testing.T) {
 	if !errors.As(err, &failed) || !strings.HasSuffix(failed.Cause(), "No module named pip") || failed.Class() != "missing" || failed.Env != "ds" {
 		t.Errorf("%v", err)
 	}
-	elsewhere := Offer{Key: "x", argv: [][]string{{"/bin/echo", "done"}}}
+	elsewhere := Offer{Key: "x", packages: []string{"ipykernel"}, argv: [][]string{{"/bin/echo", "done"}}}
 	if err := Install(t.Context(), r, env, elsewhere, nil); !errors.As(err, &failed) || !strings.Contains(failed.Cause(), "not into "+env.Prefix) {
 		t.Errorf("%v", err)
 	}

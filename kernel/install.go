@@ -15,16 +15,20 @@ import (
 //go:embed install.sh
 var installText string
 
-// Offer is a way to get ipykernel into an environment.
+// Offer is a way to get packages into an environment.
 type Offer struct {
 	Key     string `json:"key"`     // uv, with, uv-pip, poetry, pixi, conda, pip, ensurepip
 	Text    string `json:"text"`    // "uv add --dev ipykernel"
 	Command string `json:"command"` // to paste on the host; "" = nothing is installed: set Wish.With
 	Note    string `json:"note,omitempty"`
 
-	dir  string
-	argv [][]string
+	dir      string
+	argv     [][]string
+	packages []string
 }
+
+// ipykernel is what kernels of Python need.
+const ipykernel = "ipykernel"
 
 func offer(key, text, dir string, argv ...[]string) Offer {
 	var lines []string
@@ -41,53 +45,62 @@ func offer(key, text, dir string, argv ...[]string) Offer {
 	return Offer{Key: key, Text: text, Command: strings.Join(lines, " && "), dir: dir, argv: argv}
 }
 
-// Offers are the ways that there are, the best first: that of the tool which
-// manages the environment, so that it does not undo it. None: nothing there
-// can install.
-func Offers(env Environment) (all []Offer) {
+// Offers are the ways to install packages, ipykernel where none is named, the
+// best first: that of the tool which manages the environment, so that it does
+// not undo it. None: nothing there can install.
+func Offers(env Environment, packages ...string) (all []Offer) {
 	tool, name := env.Tool, path.Base(env.Tool)
 	if tool == "" {
 		name = ""
 	}
+	if len(packages) == 0 {
+		packages = []string{ipykernel}
+	}
+	list := strings.Join(packages, " ")
+	by := func(words ...string) []string { return append(words, packages...) }
 	switch {
 	case env.Kind == "uv" && env.Project != "" && name == "uv":
-		all = append(all, offer("uv", "uv add --dev ipykernel", env.Project, []string{tool, "add", "--dev", "ipykernel"}))
-		all = append(all, Offer{Key: "with", Text: "uv run --with ipykernel", Note: "nothing is added to the project"})
+		all = append(all, offer("uv", "uv add --dev "+list, env.Project, by(tool, "add", "--dev")))
+		if list == ipykernel {
+			all = append(all, Offer{Key: "with", Text: "uv run --with ipykernel", Note: "nothing is added to the project"})
+		}
 	case env.Kind == "poetry" && env.Project != "" && tool != "":
-		all = append(all, offer("poetry", "poetry add --group dev ipykernel", env.Project, []string{tool, "add", "--group", "dev", "ipykernel"}))
+		all = append(all, offer("poetry", "poetry add --group dev "+list, env.Project, by(tool, "add", "--group", "dev")))
 	case env.Kind == "pixi" && env.Project != "" && tool != "":
-		all = append(all, offer("pixi", "pixi add ipykernel", env.Project, []string{tool, "add", "ipykernel"}))
+		all = append(all, offer("pixi", "pixi add "+list, env.Project, by(tool, "add")))
 	case env.Kind == "conda" && tool != "":
-		all = append(all, offer("conda", name+" install -y -p "+shown(env.Prefix)+" ipykernel", "", []string{tool, "install", "-y", "-p", env.Prefix, "ipykernel"}))
+		all = append(all, offer("conda", name+" install -y -p "+shown(env.Prefix)+" "+list, "", by(tool, "install", "-y", "-p", env.Prefix)))
 	}
 	if name == "uv" && !env.Pip {
-		all = append(all, offer("uv-pip", "uv pip install ipykernel", "", []string{tool, "pip", "install", "--python", env.Python, "ipykernel"}))
+		all = append(all, offer("uv-pip", "uv pip install "+list, "", by(tool, "pip", "install", "--python", env.Python)))
 	}
-	pip := []string{env.Python, "-m", "pip", "install", "ipykernel"}
+	pip := by(env.Python, "-m", "pip", "install")
 	switch {
 	case env.Pip:
-		all = append(all, offer("pip", "pip install ipykernel", "", pip))
+		all = append(all, offer("pip", "pip install "+list, "", pip))
 	case len(all) == 0:
-		all = append(all, offer("ensurepip", "install pip, then ipykernel", "", []string{env.Python, "-m", "ensurepip"}, pip))
+		all = append(all, offer("ensurepip", "install pip, then "+list, "", []string{env.Python, "-m", "ensurepip"}, pip))
 	}
 	for i := range all {
+		all[i].packages = packages
 		if env.Kind == "hatch" && all[i].Note == "" {
-			all[i].Note = "hatch forgets it when it makes the environment anew: add ipykernel to its dependencies"
+			all[i].Note = "hatch forgets it when it makes the environment anew: add " + list + " to its dependencies"
 		}
 	}
 	return all
 }
 
-// InstallError is an installation of ipykernel that did not work.
+// InstallError is an installation that did not work.
 type InstallError struct {
 	Env    string
+	What   string   // the packages
 	Lines  []string // the last that it printed
 	Broken bool     // the line went, not the installation
 	err    error
 }
 
 func (e *InstallError) Error() string {
-	return fmt.Sprintf("install ipykernel into %s: %v", e.Env, e.err)
+	return fmt.Sprintf("install %s into %s: %v", e.What, e.Env, e.err)
 }
 
 // Unwrap is how the script ended.
@@ -137,12 +150,13 @@ func Install(ctx context.Context, r interface {
 	remote.Runner
 	remote.Streamer
 }, env Environment, o Offer, progress func(line string)) error {
+	what := strings.Join(o.packages, " ")
 	if len(o.argv) == 0 {
-		return &UsageError{What: "install ipykernel: " + o.Text + " installs nothing", Try: "--with"}
+		return &UsageError{What: "install " + what + ": " + o.Text + " installs nothing", Try: "--with"}
 	}
 	out, err := r.Stream(ctx, o.script(env))
 	if err != nil {
-		return fmt.Errorf("install ipykernel: %w", err)
+		return fmt.Errorf("install %s: %w", what, err)
 	}
 	defer out.Close()
 	lines, err := remote.Follow(out, wordsLimit, progress)
@@ -152,7 +166,7 @@ func Install(ctx context.Context, r interface {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return &InstallError{Env: env.Name, Lines: lines, Broken: errors.Is(err, io.ErrUnexpectedEOF), err: err}
+	return &InstallError{Env: env.Name, What: what, Lines: lines, Broken: errors.Is(err, io.ErrUnexpectedEOF), err: err}
 }
 
 func (o *Offer) script(env Environment) string {
@@ -173,5 +187,5 @@ func (o *Offer) script(env Environment) string {
 	if dir == "" {
 		dir = "/"
 	}
-	return script(b.String()+installText, "I_DIR", dir, "I_PREFIX", prefix)
+	return script(b.String()+installText, "I_DIR", dir, "I_PREFIX", prefix, "I_PACKAGES", strings.Join(o.packages, " "))
 }

@@ -8,8 +8,10 @@ cd -- "$I_DIR" || fail missing "enter $I_DIR"
 	i_run 2>&1
 ) || exit
 [ -n "$I_PREFIX" ] || exit 0
-for i_d in "$I_PREFIX"/lib*/python3*/site-packages/ipykernel; do
-	[ ! -d "$i_d" ] || exit 0
+for i_p in $I_PACKAGES; do
+	i_there=
+	for i_d in "$I_PREFIX"/lib*/python3*/site-packages/"$i_p"; do
+		[ ! -d "$i_d" ] || i_there=1
+	done
+	[ -n "$i_there" ] || { echo "$i_p was installed, but not into $I_PREFIX"; exit 73; }
 done
-echo "ipykernel was installed, but not into $I_PREFIX"
-exit 73

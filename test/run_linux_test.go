@@ -379,7 +379,8 @@ func TestSoak_Script(t *testing.T) {
 func TestDocs_ScriptsRun(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{})
-	l.Host("gpu1").ShAs(lab.Me, `mkdir -p proj/.venv/bin; ln -s "$(command -v python3)" proj/.venv/bin/python
+	l.Host("gpu1").WriteFile(lab.Me, "/home/me/proj/train.ipynb", notebookOf("python3", "lr = 1", "print('learned', lr)"))
+	l.Host("gpu1").ShAs(lab.Me, `ln -s `+lab.Jupyter+` proj/.venv
 		echo 'print("trained")' >proj/train.py; echo 'import sys, time; print(sys.argv[1:]); time.sleep(1)' >proj/sweep.py`)
 	l.Laptop.ShAs(lab.Me, "echo 1,2 >data.csv")
 	ran := 0
@@ -391,7 +392,8 @@ func TestDocs_ScriptsRun(t *testing.T) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
 		out := l.Laptop.ShAs(lab.Me, line) // which has to end well
 		switch {
-		case strings.Contains(line, "train.py") && out != "trained\n",
+		case strings.Contains(line, "train.ipynb") && !strings.HasSuffix(out, "learned 0.1\n"),
+			strings.Contains(line, "train.py") && out != "trained\n",
 			strings.Contains(line, "run -d --name sweep") && out != "gpu1/sweep\n",
 			strings.Contains(line, "logs -f") && out != "['--lr', '0.1']\n":
 			t.Errorf("%s: %q", line, out)
@@ -400,7 +402,7 @@ func TestDocs_ScriptsRun(t *testing.T) {
 	if got := l.Laptop.ShAs(lab.Me, "cat proj/data.csv sweep.py | head -n 2 | tr '\\n' ' '"); got != "1,2 import sys, time; print(sys.argv[1:]); time.sleep(1) " {
 		t.Errorf("copied: %q", got)
 	}
-	if ran < 10 {
+	if ran < 11 {
 		t.Errorf("docs/scripts.md shows %d commands", ran)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -213,56 +212,11 @@ func addFailed(err error) error {
 // install offers ipykernel with the environment's own tool. with: it comes
 // beside the project each time the kernel starts.
 func (c *kernelAddCmd) install(a *app, s *site, env kernel.Environment) (with bool, err error) {
-	offer, err := c.offered(a, s, env)
+	offer, err := a.takeOffer(env, "ipykernel", kernel.Offers(env), c.Install, c.missing(s, env))
 	if err != nil || offer.Command == "" {
 		return err == nil, err
 	}
-	if offer.Note != "" {
-		a.ui.Note(offer.Note)
-	}
-	step := a.ui.Start("installed", offer.Text)
-	err = kernel.Install(a.ctx, s, env, offer, func(line string) { step.Update(cut(line, 70)) })
-	if err != nil {
-		step.Fail("")
-		return false, err
-	}
-	step.Done("ipykernel, by " + offer.Text)
-	return false, nil
-}
-
-// offered is the offer that is taken: the first with --install or -y, else the
-// person's answer.
-func (c *kernelAddCmd) offered(a *app, s *site, env kernel.Environment) (kernel.Offer, error) {
-	offers := kernel.Offers(env)
-	if c.Install || a.Yes {
-		return offers[0], nil
-	}
-	question, letters := "ipykernel is missing in "+env.Name+":", "Y"
-	for i, o := range offers {
-		letter := "y"
-		if i > 0 {
-			letter = strconv.Itoa(i + 1)
-			letters += "/" + letter
-		}
-		question += "\n  " + letter + "  " + o.Text
-		if o.Note != "" {
-			question += " (" + o.Note + ")"
-		}
-	}
-	answer, err := a.choose(question+"\n  n  leave it\nInstall it?", letters+"/n")
-	missing := c.missing(s, env)
-	switch {
-	case classOf(err) == "usage": // nobody can be asked
-		return kernel.Offer{}, missing
-	case err != nil:
-		return kernel.Offer{}, err
-	case answer == "y":
-		return offers[0], nil
-	case answer == "n":
-		return kernel.Offer{}, missing
-	}
-	n, err := strconv.Atoi(answer)
-	return offers[n-1], err
+	return false, a.install(s, env, "ipykernel", offer)
 }
 
 // missing is an environment without ipykernel, and this command with the flag

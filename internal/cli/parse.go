@@ -135,6 +135,7 @@ See
   doctor HOST               check each step, offer repairs
 Scripts
   run HOST[:DIR] -- CMD     in tmux; its output and exit code here
+  run HOST:NOTEBOOK.ipynb   without a page, by papermill
   wait | attach HOST/NAME   wait for its end | its terminal
   shell HOST[:DIR]          a shell that survives the line
 Kernels

@@ -18,13 +18,15 @@ import (
 
 // runCmd runs a script on the host.
 type runCmd struct {
-	Host   string   `arg:"" optional:"" predictor:"host" help:"HOST or HOST:DIR; left out: the last one used here."`
-	Name   string   `help:"Name of the session; left out: that of the script." placeholder:"NAME"`
-	Env    string   `help:"Python environment whose python is first on PATH: a name or a path; left out: that of the project in DIR." placeholder:"ENV"`
-	Setenv []string `help:"Environment variable for it." placeholder:"KEY=VALUE" sep:"none"`
-	Notify bool     `help:"Tell the desktop when it has ended, within a minute."`
-	TTY    bool     `name:"tty" help:"At a terminal of its own, which is this one until Ctrl-\\ leaves it running."`
-	Detach bool     `short:"d" help:"Start it and print its name; do not watch."`
+	Host     string   `arg:"" optional:"" predictor:"host" help:"HOST, HOST:DIR or HOST:NOTEBOOK.ipynb; left out: the last one used here."`
+	Notebook string   `arg:"" optional:"" help:"NOTEBOOK.ipynb in DIR, to be run without a page, in place of a command."`
+	Param    []string `short:"p" help:"Parameter of the notebook, in the cell tagged parameters; again for the next." placeholder:"NAME=VALUE" sep:"none"`
+	Name     string   `help:"Name of the session; left out: that of the script." placeholder:"NAME"`
+	Env      string   `help:"Python environment whose python is first on PATH: a name or a path; left out: that of the project in DIR." placeholder:"ENV"`
+	Setenv   []string `help:"Environment variable for it." placeholder:"KEY=VALUE" sep:"none"`
+	Notify   bool     `help:"Tell the desktop when it has ended, within a minute."`
+	TTY      bool     `name:"tty" help:"At a terminal of its own, which is this one until Ctrl-\\ leaves it running."`
+	Detach   bool     `short:"d" help:"Start it and print its name; do not watch."`
 
 	argv []string // what stood after --
 }
@@ -32,6 +34,7 @@ type runCmd struct {
 // Help stands below the command's help.
 func (c *runCmd) Help() string {
 	return "What stands after -- is the command, with its arguments as they are: nbremote run gpu1:~/proj -- python train.py. " +
+		"A notebook is run by papermill: nbremote run gpu1:~/proj train.ipynb; what ran is in train.out.ipynb beside it. " +
 		"DIR and files are the host's. It runs on when the line or this command ends; nbremote logs -f HOST/NAME shows the output again. " +
 		"Its exit code becomes that of nbremote, 128+n for signal n; 255 is a failure of nbremote's own."
 }
@@ -51,6 +54,11 @@ func (c *runCmd) run(a *app) error {
 	defer line.leave()
 	if wish.Env, err = c.environment(a, line, w); err != nil {
 		return err
+	}
+	if c.Notebook != "" {
+		if err := c.runsNotebook(a, line, w, &wish); err != nil {
+			return err
+		}
 	}
 	typed := c.TTY && !c.Detach && haveTerminal()
 	wish.Detach = wish.Detach || typed
@@ -76,15 +84,27 @@ func (c *runCmd) run(a *app) error {
 // wish is what is to be run, as far as it is known here.
 func (c *runCmd) wish(a *app) (where, session.Script, error) {
 	var wish session.Script
-	if len(c.argv) == 0 || c.argv[0] == "" {
-		return where{}, wish, usage("run: no command after --", "nbremote run HOST -- python train.py")
+	err := c.readNotebook()
+	if err == nil {
+		err = checkSetenv(c.Setenv)
 	}
-	if err := checkSetenv(c.Setenv); err != nil {
+	if err == nil {
+		err = checkParameters(c.Param)
+	}
+	if err != nil {
 		return where{}, wish, err
 	}
 	w, err := a.where(c.Host)
 	if err == nil {
 		err = a.onlyWithSSH(w, "run a script on")
+	}
+	c.ofPath(&w)
+	switch {
+	case err != nil:
+	case c.Notebook == "" && (len(c.argv) == 0 || c.argv[0] == ""):
+		err = usage("run: no command after --, and no notebook", "nbremote run HOST -- python train.py")
+	case c.Notebook == "" && len(c.Param) > 0:
+		err = usage("run: -p is for a notebook", "nbremote run HOST notebook.ipynb -p NAME=VALUE")
 	}
 	if err != nil {
 		return w, wish, err
@@ -96,10 +116,14 @@ func (c *runCmd) wish(a *app) (where, session.Script, error) {
 	if err := checkName(name); err != nil {
 		return w, wish, err
 	}
-	return w, session.Script{
-		Names: names(name, c.argv), Dir: w.Path, Argv: c.argv, TTY: c.TTY, Command: commandLine(c.argv), Detach: c.Detach, Owner: owner(),
-		Setenv: a.setenv(w, c.Setenv), Here: here(c.argv),
-	}, nil
+	wish = session.Script{Dir: w.Path, TTY: c.TTY, Detach: c.Detach, Owner: owner(), Setenv: a.setenv(w, c.Setenv)}
+	if c.Notebook != "" {
+		wish.Names = names(name, []string{strings.TrimSuffix(c.Notebook, notebookEnd)})
+		wish.Argv, wish.Command, wish.Here = []string{"python3"}, c.notebookLine(), []session.Here{c.notebookHere()}
+	} else {
+		wish.Names, wish.Argv, wish.Command, wish.Here = names(name, c.argv), c.argv, commandLine(c.argv), here(c.argv)
+	}
+	return w, wish, nil
 }
 
 // checkName refuses what is no name of a session that is started; "" is none.
@@ -294,6 +318,9 @@ func (c *runCmd) explain(err error, w where) error {
 
 // first is the file that has to be there.
 func (c *runCmd) first() string {
+	if c.Notebook != "" {
+		return c.Notebook
+	}
 	for _, h := range here(c.argv) {
 		if h.Must {
 			return h.Path

@@ -1,5 +1,5 @@
 # r_begin ENC NAME…: starts R_TEXT in the first of these sessions that is free.
-# R_DIR: the directory as it was written. Also R_SPEC, R_PUMP, R_DETACH.
+# R_DIR: the directory as it was written. Also R_SPEC, R_PUMP, R_OWN, R_DETACH.
 
 # r_short PATH: sets R_SHORT, with ~ for the home.
 r_short() {
@@ -18,12 +18,16 @@ r_place() {
 	(cd -- "$R_AT") 2>/dev/null || fail not-found "enter the directory $R_SHORT: not allowed"
 }
 
-# r_here MUST PATH: a file that is on the other computer. Is it here too?
+# r_here HOW PATH: a file that is on the other computer; with need, one that
+# may be. Is it here too?
 r_here() {
-	case $2 in /*) R_F=$2 ;; *) R_F=$R_AT/${2#./} ;; esac
+	case $2 in /*) R_F=$2 ;; '~/'*) R_F=$HOME/${2#'~/'} ;; *) R_F=$R_AT/${2#./} ;; esac
 	[ ! -e "$R_F" ] && [ ! -h "$R_F" ] || return 0
 	r_short "$R_F"
-	[ -z "$1" ] || fail only-here "$R_SHORT"
+	case $1 in
+	need) fail not-found "find $R_SHORT: no such file" ;;
+	must) fail only-here "$R_SHORT" ;;
+	esac
 	put absent "$R_SHORT"
 }
 
@@ -60,6 +64,7 @@ r_begin() {
 	session_make "$1" "$2"
 	write_file "$S_DIR/spec" "$R_SPEC" && write_file "$S_DIR/run.sh" "$R_TEXT" && write_file "$S_DIR/pump.py" "$R_PUMP" ||
 		nbr_cannot "$S_DIR" "No space left"
+	[ -z "$R_OWN" ] || write_file "$S_DIR/own.py" "$R_OWN" || nbr_cannot "$S_DIR" "No space left"
 	r_python
 	rm -f "$S_DIR/term.py"
 	if [ -n "$R_TERM" ]; then

@@ -30,6 +30,7 @@ type Script struct {
 	Dir     string   // as it was written: relative to the home; "" = the home
 	Argv    []string // bytes, as they are
 	Command string   // the same, for people
+	Own     string   // a Python program of ours: Argv names it by OwnProgram
 	Setenv  []string // KEY=VALUE
 	Env     *Env     // nil: that of the project in Dir, if there is one
 	Here    []Here
@@ -45,7 +46,12 @@ type Env struct{ Kind, Name, Prefix string }
 type Here struct {
 	Path string
 	Must bool // it has to be on the host too
+	Need bool // it has to be there, and need not be here
 }
+
+// OwnProgram stands for the path of Script.Own in Argv; no argument of a user's
+// can be it.
+const OwnProgram = "\x00"
 
 // Begun is what became of the wish to start one.
 type Begun struct {
@@ -156,23 +162,33 @@ func (s *Script) script() (string, error) {
 		pump, term = pumpText+ttyText, termText
 	}
 	for _, v := range [][2]string{
-		{"R_DIR", s.Dir}, {"R_SPEC", string(spec)}, {"R_TEXT", s.runText()}, {"R_PUMP", pump + "\n\nmain()\n"}, {"R_TERM", term}, {"R_DETACH", detach},
+		{"R_DIR", s.Dir}, {"R_SPEC", string(spec)}, {"R_TEXT", s.runText()}, {"R_PUMP", pump + "\n\nmain()\n"}, {"R_TERM", term}, {"R_DETACH", detach}, {"R_OWN", s.Own},
 	} {
 		b.WriteString(v[0] + "=" + remote.Quote(v[1]) + "\n")
 	}
-	b.WriteString("r_place\n")
-	for _, h := range s.Here {
-		must := "''"
-		if h.Must {
-			must = "1"
-		}
-		b.WriteString("r_here " + must + " " + remote.Quote(h.Path) + "\n")
-	}
+	b.WriteString(s.place())
 	b.WriteString("r_begin")
 	for _, name := range s.Names {
 		b.WriteString(" " + Encode(name) + " " + remote.Quote(name))
 	}
 	return script(b.String()), nil
+}
+
+// place has the shell find the directory and the files of Here.
+func (s *Script) place() string {
+	var b strings.Builder
+	b.WriteString("r_place\n")
+	for _, h := range s.Here {
+		how := "may"
+		switch {
+		case h.Must:
+			how = "must"
+		case h.Need:
+			how = "need"
+		}
+		b.WriteString("r_here " + how + " " + remote.Quote(h.Path) + "\n")
+	}
+	return b.String()
 }
 
 // runText is the session's run.sh: the directory, the environment as if it were
@@ -187,6 +203,18 @@ func (s *Script) runText() string {
 		line(`IFS= read -r R_DOOR <run`)
 		line(`R_DOOR=$R_DOOR/t`)
 	}
+	b.WriteString(s.enter())
+	line(`if env_hooks; then set -- bash -c "$ENV_HOOKS" nbremote "$@"; fi`)
+	line(`[ -n "$R_P" ] || exec "$@"`)
+	line(`exec "$R_P" -I -S -X utf8 "$R_HERE/pump.py" "$R_HERE" "${LC_CTYPE+1}" "$R_DOOR" "$@"`)
+	return b.String()
+}
+
+// enter has the shell in the directory R_D, in the environment, and with the
+// command as its arguments; a login shell may be asked for PATH, by a file of R_HERE.
+func (s *Script) enter() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line(`cd -- "$R_D" || exit 255`)
 	line(`unset OLDPWD`)
 	if e := s.Env; e != nil {
@@ -203,15 +231,16 @@ func (s *Script) runText() string {
 	}
 	b.WriteString("set --")
 	for _, arg := range s.Argv {
+		if arg == OwnProgram {
+			b.WriteString(` "$R_HERE/own.py"`)
+			continue
+		}
 		b.WriteString(" " + remote.Quote(arg))
 	}
 	b.WriteString("\n")
 	// What a shell at a terminal would find may not be found here.
 	line(`case $1 in */*) ;; *) command -v "$1" >/dev/null 2>&1 || ! env_login_path "$R_HERE/path" || PATH=$ENV_PATH ;; esac`)
 	line(`rm -f "$R_HERE/path"`)
-	line(`if env_hooks; then set -- bash -c "$ENV_HOOKS" nbremote "$@"; fi`)
-	line(`[ -n "$R_P" ] || exec "$@"`)
-	line(`exec "$R_P" -I -S -X utf8 "$R_HERE/pump.py" "$R_HERE" "${LC_CTYPE+1}" "$R_DOOR" "$@"`)
 	return b.String()
 }
 

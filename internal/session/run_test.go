@@ -209,11 +209,11 @@ func TestRun_NotStarted(t *testing.T) {
 	h := newHost(t)
 	h.must(`mkdir "$HOME/proj"; touch "$HOME/proj/there.py"`)
 	var only *OnlyHereError
-	_, err := h.begin(Script{Dir: "proj", Argv: []string{"true"}, Here: []Here{{"there.py", true}, {"train.py", true}}})
+	_, err := h.begin(Script{Dir: "proj", Argv: []string{"true"}, Here: []Here{{Path: "there.py", Must: true}, {Path: "train.py", Must: true}}})
 	if !errors.As(err, &only) || only.Path != "~/proj/train.py" {
 		t.Errorf("%v", err)
 	}
-	r := h.mustBegin(Script{Dir: "proj", Argv: []string{"true"}, Here: []Here{{"there.py", true}, {"./out.csv", false}}})
+	r := h.mustBegin(Script{Dir: "proj", Argv: []string{"true"}, Here: []Here{{Path: "there.py", Must: true}, {Path: "./out.csv", Must: false}}})
 	if len(r.watch.Begun.Absent) != 1 || r.watch.Begun.Absent[0] != "~/proj/out.csv" {
 		t.Errorf("%+v", r.watch.Begun)
 	}
