@@ -111,7 +111,7 @@ func TestIDE_SchemaOfVSCode(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cmd := exec.Command(lab.Binary, "ide", "vscode", "gpu1:~/it's", "--write", "--dir", dir)
+		cmd := exec.Command(lab.Binary, "ide", "vscode", "gpu1:~/it's", "--debug", "--write", "--dir", dir)
 		cmd.Env = append(cmd.Environ(), "HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

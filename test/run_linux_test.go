@@ -393,7 +393,8 @@ func TestDocs_ScriptsRun(t *testing.T) {
 		out := l.Laptop.ShAs(lab.Me, line) // which has to end well
 		switch {
 		case strings.Contains(line, "train.ipynb") && !strings.HasSuffix(out, "learned 0.1\n"),
-			strings.Contains(line, "train.py") && out != "trained\n",
+			strings.Contains(line, "--debug") && out != "gpu1/train\n",
+			strings.HasSuffix(line, " gpu1:~/proj -- python train.py") && !strings.Contains(line, "--debug") && out != "trained\n",
 			strings.Contains(line, "run -d --name sweep") && out != "gpu1/sweep\n",
 			strings.Contains(line, "logs -f") && out != "['--lr', '0.1']\n":
 			t.Errorf("%s: %q", line, out)
@@ -402,7 +403,7 @@ func TestDocs_ScriptsRun(t *testing.T) {
 	if got := l.Laptop.ShAs(lab.Me, "cat proj/data.csv sweep.py | head -n 2 | tr '\\n' ' '"); got != "1,2 import sys, time; print(sys.argv[1:]); time.sleep(1) " {
 		t.Errorf("copied: %q", got)
 	}
-	if ran < 11 {
+	if ran < 12 {
 		t.Errorf("docs/scripts.md shows %d commands", ran)
 	}
 }

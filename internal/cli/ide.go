@@ -20,6 +20,7 @@ type ideCmd struct {
 
 	Print bool   `xor:"how" help:"Print what the files would be, and write nothing; this is what happens without --write."`
 	Write bool   `xor:"how" help:"Write them into the project; a file that is there is added to, and kept as FILE.bak."`
+	Debug bool   `help:"Also what debugs Python programs there: launch.json, and a task for run --debug."`
 	Dir   string `placeholder:"DIR" type:"existingdir" help:"Folder of the project; left out: the nearest above this one that has .vscode, .idea or .git, else this one."`
 }
 
@@ -83,7 +84,14 @@ func (c *ideCmd) files(host string) (files []ide.File, err error) {
 	if c.Editor == "pycharm" {
 		files, err = ide.PyCharm(host, runtime.GOOS == "windows")
 	} else {
-		files, err = ide.VSCode(host)
+		debugs := ""
+		if c.Debug {
+			debugs = host
+			if w, err := parseWhere(host); err == nil && w.Session != "" { // that is a Jupyter's
+				debugs = w.Host
+			}
+		}
+		files, err = ide.VSCode(host, debugs)
 	}
 	return files, unwritable(err)
 }
@@ -220,10 +228,24 @@ func (c *ideCmd) next(a *app, host string) {
 	case "pycharm":
 		a.ui.Note("Start it: the list of run configurations, nbremote open " + host + "; then: nbremote url " + word + " --copy")
 		a.ui.Note("and paste it: Tools > Add Jupyter Connection > + > External Server (in 2024: Connect to Jupyter server using URL)")
+		if c.Debug {
+			a.ui.Note("Debug: PyCharm's debug server listens here, and the program there connects to it: nbremote forward " + shellWord(hostOf(host)) + " -R 5678:localhost:5678; docs/ide.md has the rest")
+		}
 	default:
+		if c.Debug {
+			a.ui.Note("Debug: open a file, Run and Debug, " + `"nbremote: debug this file on ` + host + `"`)
+		}
 		a.ui.Note("Start it: Terminal > Run Task > " + ide.Label("open", host) + "; then: nbremote url " + word + " --copy")
 		a.ui.Note("and paste it, in a notebook: Select Kernel > Existing Jupyter Server > Enter the URL of the running Jupyter Server")
 	}
+}
+
+// hostOf is the host alone, of what was typed for it and something on it.
+func hostOf(typed string) string {
+	if w, err := parseWhere(typed); err == nil {
+		return w.Host
+	}
+	return typed
 }
 
 // shellWord is s as it is typed at a shell's prompt.

@@ -136,6 +136,7 @@ See
 Scripts
   run HOST[:DIR] -- CMD     in tmux; its output and exit code here
   run HOST:NOTEBOOK.ipynb   without a page, by papermill
+  run --debug HOST -- CMD   a Python program waits for your debugger
   wait | attach HOST/NAME   wait for its end | its terminal
   shell HOST[:DIR]          a shell that survives the line
 Kernels

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"nbremote/internal/holder"
 	"nbremote/internal/session"
@@ -26,9 +25,11 @@ type runCmd struct {
 	Setenv   []string `help:"Environment variable for it." placeholder:"KEY=VALUE" sep:"none"`
 	Notify   bool     `help:"Tell the desktop when it has ended, within a minute."`
 	TTY      bool     `name:"tty" help:"At a terminal of its own, which is this one until Ctrl-\\ leaves it running."`
+	Debug    bool     `help:"Under debugpy: a Python program waits for a debugger, at a port here that leads to it."`
 	Detach   bool     `short:"d" help:"Start it and print its name; do not watch."`
 
-	argv []string // what stood after --
+	argv     []string        // what stood after --
+	debugger func(over bool) // ends what waits for debugpy
 }
 
 // Help stands below the command's help.
@@ -55,10 +56,14 @@ func (c *runCmd) run(a *app) error {
 	if wish.Env, err = c.environment(a, line, w); err != nil {
 		return err
 	}
-	if c.Notebook != "" {
-		if err := c.runsNotebook(a, line, w, &wish); err != nil {
-			return err
-		}
+	switch {
+	case c.Notebook != "":
+		err = c.runsNotebook(a, line, w, &wish)
+	case c.Debug:
+		err = c.runsDebugged(a, line, w, &wish)
+	}
+	if err != nil {
+		return err
 	}
 	typed := c.TTY && !c.Detach && haveTerminal()
 	wish.Detach = wish.Detach || typed
@@ -68,15 +73,24 @@ func (c *runCmd) run(a *app) error {
 	}
 	f := &following{a: a, line: line, w: w, watch: watch, menu: true, apart: true, begun: func(b session.Begun) { c.tell(a, line, w, wish, b) }}
 	end, err := f.run()
+	if c.debugger != nil {
+		c.debugger(err == nil && !wish.Detach)
+	}
 	if err != nil {
 		return c.explain(err, w)
+	}
+	var port *holder.Tunnel
+	if c.Debug && wish.Detach {
+		if port, err = c.attachable(a.ctx, a, line, w, watch.Begun.Name); err != nil {
+			return err
+		}
 	}
 	if typed {
 		return c.atTerminal(a, line, w, watch.Begun)
 	}
 	a.startedHere = ""
 	if c.Detach {
-		return c.detached(a, w, watch.Begun)
+		return c.detached(a, w, watch.Begun, port)
 	}
 	return f.exit(end)
 }
@@ -103,6 +117,10 @@ func (c *runCmd) wish(a *app) (where, session.Script, error) {
 	case err != nil:
 	case c.Notebook == "" && (len(c.argv) == 0 || c.argv[0] == ""):
 		err = usage("run: no command after --, and no notebook", "nbremote run HOST -- python train.py")
+	case c.Notebook != "" && c.Debug:
+		err = usage("run: --debug is for a Python program, not for a notebook", "nbremote run --debug HOST -- python train.py")
+	case c.Debug:
+		_, err = debugged(c.argv)
 	case c.Notebook == "" && len(c.Param) > 0:
 		err = usage("run: -p is for a notebook", "nbremote run HOST notebook.ipynb -p NAME=VALUE")
 	}
@@ -124,87 +142,6 @@ func (c *runCmd) wish(a *app) (where, session.Script, error) {
 		wish.Names, wish.Argv, wish.Command, wish.Here = names(name, c.argv), c.argv, commandLine(c.argv), here(c.argv)
 	}
 	return w, wish, nil
-}
-
-// checkName refuses what is no name of a session that is started; "" is none.
-func checkName(name string) error {
-	if len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) }) {
-		return usage("read the name "+quoted(cut(name, 120))+": a slash, a control character, or more than 100 bytes", "--name sweep")
-	}
-	return nil
-}
-
-// names are those that the session may have: the one given, else that of the
-// script, with a number where it is taken.
-func names(given string, argv []string) []string {
-	if given != "" {
-		return []string{given}
-	}
-	name := scriptName(argv)
-	all := []string{name}
-	for n := 2; n <= 20; n++ {
-		all = append(all, fmt.Sprintf("%s-%d", name, n))
-	}
-	return all
-}
-
-// scriptEnds are what the names of scripts end in.
-var scriptEnds = strings.Fields(".py .ipynb .sh .bash .R .r .jl .pl .rb .js .ts .lua .m .do .sas .php")
-
-// scriptName is that of the first file that is a script, else of the program.
-func scriptName(argv []string) string {
-	base := path.Base(argv[0])
-	for _, arg := range argv {
-		if !strings.HasPrefix(arg, "-") && !strings.ContainsAny(arg, " \n\t'\"()") && slices.Contains(scriptEnds, path.Ext(arg)) {
-			base = path.Base(arg)
-			base = strings.TrimSuffix(base, path.Ext(base))
-			break
-		}
-	}
-	base = strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-+", r) {
-			return r
-		}
-		return '-'
-	}, base)
-	if base = strings.Trim(cut(base, 40), "-."); base == "" {
-		return "script"
-	}
-	return base
-}
-
-// commandLine is a command as it would be typed.
-func commandLine(argv []string) string {
-	words := make([]string, len(argv))
-	for i, arg := range argv {
-		words[i] = shellWord(arg)
-	}
-	return strings.Join(words, " ")
-}
-
-// maxHere is how many files of this computer the host is asked about.
-const maxHere = 32
-
-// here are the arguments that name a file of this computer. The program, and
-// the first argument that is no option, is what runs: without it nothing will.
-// Others may be what it is to write.
-func here(argv []string) []session.Here {
-	var found []session.Here
-	first := true
-	for i, arg := range argv {
-		must := i == 0
-		if i == 0 && !strings.Contains(arg, "/") || i > 0 && strings.HasPrefix(arg, "-") {
-			continue
-		}
-		if i > 0 {
-			must, first = first, false
-		}
-		s, err := os.Stat(arg)
-		if err == nil && (s.Mode().IsRegular() || s.IsDir() && strings.Contains(arg, "/")) && len(found) < maxHere {
-			found = append(found, session.Here{Path: arg, Must: must})
-		}
-	}
-	return found
 }
 
 // environment is the one that was asked for; nil: that of the project.
@@ -238,6 +175,9 @@ func (c *runCmd) environment(a *app, line *line, w where) (*session.Env, error) 
 // tell says what was begun: to a person all of it, else what may be wrong.
 func (c *runCmd) tell(a *app, line *line, w where, wish session.Script, b session.Begun) {
 	a.startedHere = w.Host + "/" + b.Name
+	if c.Debug && !wish.Detach {
+		c.debugger = c.whileWatched(a, line, w, b.Name)
+	}
 	a.keepScript(line, holder.Script{Name: b.Name, Command: wish.Command, Running: true, Exit: -1, Started: time.Now(), Notify: c.Notify})
 	a.remember(where{Host: w.Host, Path: w.Path, Via: w.Via, SSHConfig: w.SSHConfig})
 	if ui.IsTerminal(os.Stderr) {
@@ -261,10 +201,14 @@ func (c *runCmd) tell(a *app, line *line, w where, wish session.Script, b sessio
 }
 
 // detached prints the name.
-func (c *runCmd) detached(a *app, w where, b session.Begun) error {
+func (c *runCmd) detached(a *app, w where, b session.Begun, port *holder.Tunnel) error {
 	full := w.Host + "/" + b.Name
 	if a.JSON {
-		return a.printJSON(map[string]any{"host": w.Host, "session": b.Name, "directory": b.Place, "log": b.Dir + "/log"})
+		told := map[string]any{"host": w.Host, "session": b.Name, "directory": b.Place, "log": b.Dir + "/log"}
+		if port != nil {
+			told["debug"] = port.Local()
+		}
+		return a.printJSON(told)
 	}
 	_, err := fmt.Println(a.ui.Text(full))
 	return err

@@ -9,6 +9,7 @@ import (
 
 	"nbremote/internal/holder"
 	"nbremote/internal/session"
+	"slices"
 )
 
 func TestScriptName(t *testing.T) {
@@ -82,5 +83,20 @@ func TestScriptRow(t *testing.T) {
 func TestEndText(t *testing.T) {
 	if got := endText(scriptOf("x", "", session.End{Known: true, Exit: 3}), time.Now()); got != "exit 3" {
 		t.Error(got)
+	}
+}
+
+func TestDebugged(t *testing.T) {
+	own := []string{"-X", "frozen_modules=off", session.OwnProgram}
+	for _, c := range []struct{ argv, before, after string }{
+		{"python train.py --lr 1", "python", "train.py --lr 1"}, {"./bin/python3.12 -u -W error x.py", "./bin/python3.12 -u -W error", "x.py"},
+		{"python -m pkg.mod -x", "python", "-m pkg.mod -x"}, {"python -Om", "", ""}, {"pypy3 -mpkg", "pypy3", "-m pkg"}, {"./x.py -m", "python3", "./x.py -m"},
+		{"python", "", ""}, {"python -c 1", "", ""}, {"python -", "", ""}, {"python -m", "", ""}, {"make", "", ""}, {"uv run x.py", "", ""}, {"python -X x.py", "", ""},
+	} {
+		got, err := debugged(strings.Fields(c.argv))
+		want := slices.Concat(strings.Fields(c.before), own, strings.Fields(c.after))
+		if (err == nil) != (c.before != "") || err == nil && !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", c.argv, got, err)
+		}
 	}
 }

@@ -111,7 +111,7 @@ func (t *tunnel) script() []byte {
 	return socks.PAC(t.is.Domains, t.is.Local())
 }
 
-// forwardPort is the port that was asked for.
+// forwardPort is the port that was asked for; 0 asks for a free one.
 func (t *tunnel) forwardPort() (net.Listener, error) {
 	l, err := webproxy.Listen(t.is.Port)
 	if err != nil {
@@ -121,6 +121,7 @@ func (t *tunnel) forwardPort() (net.Listener, error) {
 		}
 		return nil, notListening(err, t.is.Port, fmt.Sprintf("nbremote forward %s %d:%s", t.h.spec.Target.Name, other, t.is.Addr))
 	}
+	t.is.Port = portOf(l)
 	return l, nil
 }
 

@@ -3,6 +3,7 @@ package ide
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
 
 	"github.com/tailscale/hujson"
@@ -98,61 +99,90 @@ func tasks(where string) []task {
 }
 
 // VSCode is what VS Code and the editors made from it need to work with where
-// (HOST, HOST/NAME or HOST:PATH). launch.json is none of it: its entries debug
-// a program, and name a task to be started before.
-func VSCode(where string) ([]File, error) {
-	if err := check(where); err != nil {
+// (HOST, HOST/NAME or HOST:PATH), and what debugs programs at debugs (HOST or
+// HOST:DIR), unless that is "".
+func VSCode(where, debugs string) ([]File, error) {
+	if err := errors.Join(check(where), check(debugs)); err != nil {
 		return nil, err
 	}
-	return []File{{Path: ".vscode/tasks.json", Merge: func(existing []byte) (Merged, error) { return mergeTasks(existing, tasks(where)) }}}, nil
+	all := tasks(where)
+	if debugs != "" {
+		all = append(all, debugTask(debugs))
+	}
+	files := []File{{Path: ".vscode/tasks.json", Merge: func(existing []byte) (Merged, error) { return mergeTasks(existing, all) }}}
+	if debugs != "" {
+		files = append(files, File{Path: ".vscode/launch.json", Merge: func(existing []byte) (Merged, error) { return mergeLaunch(existing, debugs) }})
+	}
+	return files, nil
 }
 
-// mergeTasks adds the tasks whose labels the file does not have. All that is
-// there stays byte for byte.
+// mergeTasks adds the tasks whose labels the file does not have.
 func mergeTasks(existing []byte, all []task) (Merged, error) {
+	list := list{key: "tasks", version: "2.0.0", named: "label"}
+	for _, t := range all {
+		list.add(t.Label, t)
+	}
+	return list.merge(existing, tasksFile{"2.0.0", all})
+}
+
+// list is what a file of VS Code is to hold in its list of that key.
+type list struct {
+	key, version string
+	named        string // the key of an element's name
+	names        []string
+	values       []any
+}
+
+func (l *list) add(name string, value any) {
+	l.names, l.values = append(l.names, name), append(l.values, value)
+}
+
+// merge adds the elements whose names the file does not have. All that is there
+// stays byte for byte; whole is a file that holds nothing else.
+func (l *list) merge(existing []byte, whole any) (Merged, error) {
 	if len(bytes.TrimSpace(bytes.TrimPrefix(existing, bom))) == 0 {
 		d := document{nl: "\n", unit: "    "}
-		return Merged{Content: append(d.render(tasksFile{"2.0.0", all}, ""), '\n'), Changed: true}, nil
+		return Merged{Content: append(d.render(whole, ""), '\n'), Changed: true}, nil
 	}
 	d, err := parse(existing)
 	if err != nil {
 		return Merged{}, err
 	}
-	if err := d.checkVersion(); err != nil {
+	if err := d.checkVersion(l.version); err != nil {
 		return Merged{}, err
 	}
-	list, there := d.member(d.root, "tasks")
-	if !there {
-		return Merged{Content: d.addMember(d.root, "tasks", all), Changed: true}, nil
-	}
-	array, ok := list.Value.(*hujson.Array)
+	there, ok := d.member(d.root, l.key)
 	if !ok {
-		return Merged{}, d.errorAt(list.StartOffset, `"tasks" is not a list`)
+		return Merged{Content: d.addMember(d.root, l.key, l.values), Changed: true}, nil
+	}
+	array, ok := there.Value.(*hujson.Array)
+	if !ok {
+		return Merged{}, d.errorAt(there.StartOffset, "%q is not a list", l.key)
 	}
 	m, missing := Merged{Content: existing}, []any{}
-	for _, t := range all {
-		switch d.find(array, t) {
+	for i, value := range l.values {
+		switch d.find(array, l.named, l.names[i], value) {
 		case absent:
-			missing = append(missing, t)
+			missing = append(missing, value)
 		case different:
-			m.Kept = append(m.Kept, t.Label)
+			m.Kept = append(m.Kept, l.names[i])
 		}
 	}
 	if len(missing) > 0 {
-		m.Content, m.Changed = d.addElements(list, array, missing), true
+		m.Content, m.Changed = d.addElements(there, array, missing), true
 	}
 	return m, nil
 }
 
-// checkVersion wants the version that our tasks are of: earlier ones mean
+// checkVersion wants the version that our elements are of: earlier ones mean
 // something else by the same keys.
-func (d *document) checkVersion() error {
+func (d *document) checkVersion(want string) error {
 	version, there := d.member(d.root, "version")
 	if !there {
-		return d.errorAt(d.value.StartOffset, `no "version": "2.0.0"`)
+		return d.errorAt(d.value.StartOffset, `no "version": %q`, want)
 	}
-	if literal, ok := version.Value.(hujson.Literal); !ok || literal.Kind() != '"' || literal.String() != "2.0.0" {
-		return d.errorAt(version.StartOffset, `its "version" is not "2.0.0"`)
+	if literal, ok := version.Value.(hujson.Literal); !ok || literal.Kind() != '"' || literal.String() != want {
+		return d.errorAt(version.StartOffset, `its "version" is not %q`, want)
 	}
 	return nil
 }
@@ -165,19 +195,19 @@ const (
 	same
 )
 
-// find looks for a task by its label.
-func (d *document) find(array *hujson.Array, t task) found {
+// find looks for an element by its name.
+func (d *document) find(array *hujson.Array, named, name string, value any) found {
 	result := absent
 	for _, e := range array.Elements {
 		object, ok := e.Value.(*hujson.Object)
 		if !ok {
 			continue
 		}
-		label, there := d.member(object, "label")
-		if literal, ok := label.Value.(hujson.Literal); !there || !ok || literal.Kind() != '"' || literal.String() != t.Label {
+		label, there := d.member(object, named)
+		if literal, ok := label.Value.(hujson.Literal); !there || !ok || literal.Kind() != '"' || literal.String() != name {
 			continue
 		}
-		if equal(e, t) {
+		if equal(e, value) {
 			return same
 		}
 		result = different
@@ -186,10 +216,10 @@ func (d *document) find(array *hujson.Array, t task) found {
 }
 
 // equal compares values, not bytes.
-func equal(v hujson.Value, t task) bool {
+func equal(v hujson.Value, value any) bool {
 	theirs := v.Clone()
 	theirs.Standardize()
-	ours, err := json.Marshal(t)
+	ours, err := json.Marshal(value)
 	if err != nil {
 		return false
 	}

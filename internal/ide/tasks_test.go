@@ -130,7 +130,7 @@ func TestMergeTasks_WhatCannotBeRead(t *testing.T) {
 
 func TestNamesThatEditorsReplace(t *testing.T) {
 	for _, bad := range []string{"gpu1:${workspaceFolder}", "gpu1:$PROJECT_DIR$/x", "gpu1:a\nb", "gpu1:a\x1bb", "gpu1:\xff"} {
-		if _, err := VSCode(bad); err == nil {
+		if _, err := VSCode(bad, ""); err == nil {
 			t.Errorf("VSCode takes %q", bad)
 		}
 		if _, err := PyCharm(bad, false); err == nil {
@@ -138,7 +138,7 @@ func TestNamesThatEditorsReplace(t *testing.T) {
 		}
 	}
 	for _, good := range []string{"gpu1:~/a $b", `me@h:22:~/it's "q" <&> \é`, "[::1]:22", "gpu1/main"} {
-		files, err := VSCode(good)
+		files, err := VSCode(good, good)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -126,7 +126,7 @@ session_begin() {
 	session_dir "$1"
 	# For who finds it on another machine with this home.
 	write_file "$S_DIR/node" "$NBR_NODE"
-	rm -f "$S_DIR/pid" "$S_DIR/child" "$S_DIR/started" "$S_DIR/ended" "$S_DIR/exit" "$S_DIR/how" "$S_DIR/signal" "$S_DIR/index" "$S_DIR/trouble" "$S_DIR/term"
+	rm -f "$S_DIR/pid" "$S_DIR/child" "$S_DIR/started" "$S_DIR/ended" "$S_DIR/exit" "$S_DIR/how" "$S_DIR/signal" "$S_DIR/index" "$S_DIR/trouble" "$S_DIR/term" "$S_DIR/debug"
 	[ ! -f "$S_DIR/log" ] || mv -f "$S_DIR/log" "$S_DIR/log.1"
 	write_file "$S_DIR/wrap.sh" "$(nbr_wrap_text)" && write_file "$S_DIR/view.sh" "$(nbr_view_text)" ||
 		nbr_cannot "$S_DIR" "No space left"
