@@ -238,7 +238,7 @@ type ideWritten struct {
 	Content string `json:"content"`
 }
 
-// Where debugpy is missing it is offered; two ports that are taken; what is no
+// Where debugpy is missing it is offered; ports that are taken; what is no
 // Python program; started and left.
 func TestRun_DebugOffered(t *testing.T) {
 	t.Parallel()
@@ -274,8 +274,12 @@ func TestRun_DebugOffered(t *testing.T) {
 	if _, file, value := d.stopped("sys.argv"); file != "/w/train.py" || value != "['/home/me/proj/train.py', 'x']" {
 		t.Errorf("stopped in %s with %s", file, value)
 	}
-	l.Must("stop", "-y", "gpu1/python")
-	d.conn.Close()
+	stop := l.Start("stop", "-y", "gpu1/python")
+	d.event("terminated")
+	d.conn.Close() // as editors do
+	if r := stop.Wait(); r.Exit != 0 {
+		t.Errorf("stop: %s", r.Stderr)
+	}
 	l.Must("run", "--debug", "-d", "gpu1:proj", "--", "train.py") // and nobody attaches
 	l.Must("stop", "-y", "gpu1/train")
 	lab.Wait(t, 20*time.Second, "debugpy to end", func() bool { return len(host.Running("debugpy")) == 0 })

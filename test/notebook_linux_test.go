@@ -152,9 +152,9 @@ func TestR18_NotebookOverCuts(t *testing.T) {
 	lab.Needs(t, lab.Jupyter+"/bin/papermill")
 	l := lab.New(t, lab.Chain{})
 	host := l.Host("gpu1")
-	host.WriteFile(lab.Me, "/home/me/long.ipynb", notebookOf("python3", "import time", "for n in range(300):\n    print('line', n, flush=True); time.sleep(0.02)", "print('end')"))
+	host.WriteFile(lab.Me, "/home/me/long.ipynb", notebookOf("python3", "import time", "for n in range(200):\n    print('line', n, flush=True); time.sleep(0.02)", "print('end')"))
 	want := ""
-	for n := range 300 {
+	for n := range 200 {
 		want += fmt.Sprintf("line %d\n", n)
 	}
 	want += "end\n"
@@ -162,13 +162,13 @@ func TestR18_NotebookOverCuts(t *testing.T) {
 	j.Expect("line 3\n", time.Minute)
 	cutOften(t, host, j, 3)
 	r := j.Wait()
-	if got := strings.Join(strings.Split(r.Stdout, "In [")[2:], ""); r.Exit != 0 || strings.Count(r.Stdout, "line ") != 300 || !strings.HasSuffix(got, "end\n") {
+	if got := strings.Join(strings.Split(r.Stdout, "In [")[2:], ""); r.Exit != 0 || strings.Count(r.Stdout, "line ") != 200 || !strings.HasSuffix(got, "end\n") {
 		t.Errorf("exit %d, %d bytes\n%s", r.Exit, len(r.Stdout), r.Stderr)
 	}
 	if out, _ := cellsPrinted(t, host.ReadFile("/home/me/long.out.ipynb")); out != want {
 		t.Errorf("the result has %d bytes of %d", len(out), len(want))
 	}
-	if log := l.Must("logs", "gpu1/long").Stdout; !strings.HasPrefix(log, "In [1]: import time\n") || strings.Count(log, "line ") != 300 {
+	if log := l.Must("logs", "gpu1/long").Stdout; !strings.HasPrefix(log, "In [1]: import time\n") || strings.Count(log, "line ") != 200 {
 		t.Errorf("logs: %d bytes", len(log))
 	}
 
