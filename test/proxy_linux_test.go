@@ -347,15 +347,7 @@ func TestS3_ManyConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() { io.Copy(c, c); c.Close() }()
-		}
-	}()
+	lab.Accept(ln, lab.Echo)
 	l.Must("proxy", "gw1")
 	const atOnce = 500
 	errs := make(chan error, atOnce)

@@ -64,6 +64,14 @@ func (a *app) attach(ctx context.Context, client *holder.Client, alias string) (
 	return l, nil
 }
 
+// connectIn is connect with a limit for what needs no person, as the first step
+// of a command.
+func (a *app) connectIn(w where, limit time.Duration) (*line, error) {
+	a.connectTimeout = limit
+	a.ui.Begin(w.Host)
+	return a.connect(a.ctx, w)
+}
+
 // newHolder resolves the name as ssh does and starts the holder of what it is.
 func (a *app) newHolder(ctx context.Context, w where) (*holder.Client, error) {
 	target, err := a.resolve(ctx, w)

@@ -44,21 +44,15 @@ func (c *forwardCmd) Run(a *app) error {
 	if _, err := strconv.Atoi(c.Host); err == nil { // HOST was left out
 		c.Host, c.Specs = "", append([]string{c.Host}, c.Specs...)
 	}
-	w, err := a.where(c.Host)
+	w, err := a.whereHost(c.Host, c.Via)
 	if err != nil {
 		return err
 	}
-	if len(c.Via) > 0 {
-		w.Via = c.Via
-	}
-	w.Path, w.Session, w.URL = "", "", ""
 	specs, err := c.wanted(a, w)
 	if err != nil {
 		return err
 	}
-	a.connectTimeout = c.ConnectTimeout
-	a.ui.Begin(w.Host)
-	line, err := a.connect(a.ctx, w)
+	line, err := a.connectIn(w, c.ConnectTimeout)
 	if err != nil {
 		return err
 	}

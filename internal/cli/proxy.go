@@ -56,9 +56,7 @@ func (c *proxyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.connectTimeout = c.ConnectTimeout
-	a.ui.Begin(w.Host)
-	line, err := a.connect(a.ctx, w)
+	line, err := a.connectIn(w, c.ConnectTimeout)
 	if err != nil {
 		return err
 	}
@@ -95,11 +93,7 @@ func (c *proxyCmd) where(a *app) (name string, w where, err error) {
 	}
 	s, ok := a.config.Proxies[c.Host]
 	if !ok {
-		w, err = a.where(c.Host)
-		if len(c.Via) > 0 {
-			w.Via = c.Via
-		}
-		w.Path, w.Session, w.URL = "", "", ""
+		w, err = a.whereHost(c.Host, c.Via)
 		return "", w, err
 	}
 	if len(c.Via) > 0 {

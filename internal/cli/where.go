@@ -83,6 +83,17 @@ func (a *app) where(arg string) (where, error) {
 	return a.complete(w)
 }
 
+// whereHost is where, of a command that wants the host alone: no session of it.
+// Gateways of the command line win.
+func (a *app) whereHost(arg string, via []string) (where, error) {
+	w, err := a.where(arg)
+	if len(via) > 0 {
+		w.Via = via
+	}
+	w.Path, w.Session, w.URL = "", "", ""
+	return w, err
+}
+
 // complete adds what the settings say of the host.
 func (a *app) complete(w where) (_ where, err error) {
 	if a.SSHConfig != "" {

@@ -64,35 +64,47 @@ func (d *document) top(key string, p toml.Primitive) (err error) {
 	return d.unknown("", "", key, p)
 }
 
-func (d *document) hosts(p toml.Primitive) error {
-	hosts, ok := d.table(p)
-	if !ok {
-		return d.wrong(p, "hosts must be a table", `[hosts.NAME]`)
+func (d *document) hosts(p toml.Primitive) (err error) {
+	d.c.Hosts, err = tables(d, "hosts", p, d.hostKey)
+	return err
+}
+
+func (d *document) proxies(p toml.Primitive) (err error) {
+	d.c.Proxies, err = tables(d, "proxies", p, d.proxyKey)
+	if err != nil {
+		return err
 	}
-	d.c.Hosts = make(map[string]Host, len(hosts))
-	for _, name := range sorted(hosts) {
-		h, err := d.host(name, hosts[name])
-		if err != nil {
-			return err
+	named, _ := d.table(p)
+	for _, name := range sorted(d.c.Proxies) {
+		if len(d.c.Proxies[name].Via) == 0 {
+			return d.wrong(named[name], short(toml.Key{"proxies", name}.String())+" has no via: the host in whose network it is", `via = ["bastion"]`)
 		}
-		d.c.Hosts[name] = h
 	}
 	return nil
 }
 
-func (d *document) host(name string, p toml.Primitive) (Host, error) {
-	var h Host
-	at := toml.Key{"hosts", name}.String()
-	keys, ok := d.table(p)
+// tables are those under [of.NAME], each read key by key.
+func tables[T any](d *document, of string, p toml.Primitive, key func(x *T, name, key string, p toml.Primitive) error) (map[string]T, error) {
+	named, ok := d.table(p)
 	if !ok {
-		return h, d.wrong(p, short(at)+" must be a table", "["+short(at)+"]")
+		return nil, d.wrong(p, of+" must be a table", "["+of+".NAME]")
 	}
-	for _, key := range sorted(keys) {
-		if err := d.hostKey(&h, name, key, keys[key]); err != nil {
-			return h, err
+	all := make(map[string]T, len(named))
+	for _, name := range sorted(named) {
+		at := short(toml.Key{of, name}.String())
+		keys, ok := d.table(named[name])
+		if !ok {
+			return nil, d.wrong(named[name], at+" must be a table", "["+at+"]")
 		}
+		var x T
+		for _, k := range sorted(keys) {
+			if err := key(&x, name, k, keys[k]); err != nil {
+				return nil, err
+			}
+		}
+		all[name] = x
 	}
-	return h, nil
+	return all, nil
 }
 
 func (d *document) hostKey(h *Host, name, key string, p toml.Primitive) (err error) {
@@ -120,32 +132,6 @@ func (d *document) hostKey(h *Host, name, key string, p toml.Primitive) (err err
 		err = d.unknown("hosts", name, key, p)
 	}
 	return err
-}
-
-func (d *document) proxies(p toml.Primitive) error {
-	proxies, ok := d.table(p)
-	if !ok {
-		return d.wrong(p, "proxies must be a table", `[proxies.NAME]`)
-	}
-	d.c.Proxies = make(map[string]Proxy, len(proxies))
-	for _, name := range sorted(proxies) {
-		at := toml.Key{"proxies", name}.String()
-		keys, ok := d.table(proxies[name])
-		if !ok {
-			return d.wrong(proxies[name], short(at)+" must be a table", "["+short(at)+"]")
-		}
-		var x Proxy
-		for _, key := range sorted(keys) {
-			if err := d.proxyKey(&x, name, key, keys[key]); err != nil {
-				return err
-			}
-		}
-		if len(x.Via) == 0 {
-			return d.wrong(proxies[name], short(at)+" has no via: the host in whose network it is", `via = ["bastion"]`)
-		}
-		d.c.Proxies[name] = x
-	}
-	return nil
 }
 
 func (d *document) proxyKey(x *Proxy, name, key string, p toml.Primitive) (err error) {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"nbremote/test/lab"
 )
 
 // A host's own addresses are refused where their names are looked up, however
@@ -21,16 +23,7 @@ func TestS2_BeyondTheHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			io.WriteString(c, "own")
-			c.Close()
-		}
-	}()
+	lab.Accept(ln, func(c net.Conn) { io.WriteString(c, "own") })
 	port := strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
 	for _, host := range []string{
 		"localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0.0.0.0", "0", "::1", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0",

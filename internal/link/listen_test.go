@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nbremote/test/lab"
 )
 
 // freePort of this machine.
@@ -41,15 +43,7 @@ func TestListen_OverCuts(t *testing.T) {
 	if reset := new(ResetError); !errors.As(err, &reset) || reset.Code != ResetRefused {
 		t.Errorf("a port that is taken: %v", err)
 	}
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() { io.Copy(c, c); c.Close() }()
-		}
-	}()
+	lab.Accept(ln, lab.Echo)
 	for i := range 20 {
 		c, err := net.Dial("tcp4", at)
 		if err != nil {

@@ -261,19 +261,11 @@ func serve(t testing.TB, handle func(c *net.UnixConn)) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close(); os.RemoveAll(dir) })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer c.Close(); handle(c.(*net.UnixConn)) }()
-		}
-	}()
+	lab.Accept(ln, func(c net.Conn) { handle(c.(*net.UnixConn)) })
 	return dir + "/s"
 }
 
-func echo(c *net.UnixConn) { io.Copy(c, c); c.CloseWrite() }
+func echo(c *net.UnixConn) { lab.Echo(c) }
 
 func dial(t testing.TB, l *Link, kind, address string, options ...Option) *Stream {
 	t.Helper()
