@@ -233,7 +233,7 @@ func TestProxy_TwoAtOnce(t *testing.T) {
 		t.Errorf("the next day: %s", r.Stdout)
 	}
 	for _, wrong := range [][]string{
-		{"gpu1", "--port", "70000"}, {"gpu1", "--domains", "a b"}, {"gpu1", "--domains", "fd00::/8"}, {"gpu1", "--allow", "x:0"},
+		{"gpu1", "--port", "70000"}, {"gpu1", "--domains", "a b"}, {"gpu1", "--domains", "fd00::/129"}, {"gpu1", "--allow", "x:0"},
 		{"gpu1", "http://here.internal/"}, {"gpu1", "file:///etc/passwd", "--browser"}, {"prod", "--via", "gpu1"},
 	} {
 		fails(t, l.Run(append([]string{"proxy"}, wrong...)...), 2, "try:")

@@ -189,7 +189,7 @@ func (f *follower) open(ctx context.Context, p farPort) {
 	all := f.h.tunnels.list()
 	followed := 0
 	for _, t := range all {
-		if t.Kind == Forward && t.Addr == p.addr() {
+		if t.Kind == Forward && (t.Addr == p.addr() || t.Addr == "127.0.0.1:"+itoa(p.port)) {
 			return
 		}
 		if t.Followed {

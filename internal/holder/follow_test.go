@@ -41,6 +41,10 @@ func TestB1_FollowedPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	debugged, err := h.tunnels.add(t.Context(), TunnelSpec{Kind: Forward, Network: Elsewhere, Addr: fmt.Sprintf("127.0.0.1:%d", base+5), Port: base + 39})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var told []farPort
 	for i := range 30 {
 		told = append(told, farPort{base + i, "p"})
@@ -53,14 +57,14 @@ func TestB1_FollowedPorts(t *testing.T) {
 	for _, x := range h.tunnels.list() {
 		got[x.Port] = x.Addr
 	}
-	if len(got) != maxFollowed+1 {
+	if len(got) != maxFollowed+2 {
 		t.Errorf("%d ports: %v", len(got), got)
 	}
-	if got[own.Port] != "box:80" || got[base] != "" || got[base+1] != "" || got[base+3] != fmt.Sprintf("localhost:%d", base) {
+	if got[own.Port] != "box:80" || got[base+5] == fmt.Sprintf("localhost:%d", base+5) || got[debugged.Port] != debugged.Addr || got[base] != "" || got[base+1] != "" || got[base+3] != fmt.Sprintf("localhost:%d", base) {
 		t.Errorf("they are %v", got)
 	}
 	f.take(context.Background(), told[:1])
-	if all := h.tunnels.list(); len(all) != 2 || !slices.ContainsFunc(all, func(x Tunnel) bool { return x.Followed && x.Moved == base && x.Port == base+3 }) {
+	if all := h.tunnels.list(); len(all) != 3 || !slices.ContainsFunc(all, func(x Tunnel) bool { return x.Followed && x.Moved == base && x.Port == base+3 }) {
 		t.Errorf("with one left: %+v", all)
 	}
 	f.take(context.Background(), nil)
