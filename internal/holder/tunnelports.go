@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"nbremote/internal/socks"
@@ -131,7 +132,7 @@ func (t *tunnel) forwardPort() (net.Listener, error) {
 func (t *tunnel) followedPort() (net.Listener, error) {
 	own, taken := t.is.Port, t.h.memory.others("")
 	for port := own; port < min(own+followSpan, 65536); port++ {
-		if taken[port] || isUsedHere(port) {
+		if taken[port] || isOnSix(port) {
 			continue
 		}
 		if l, err := webproxy.Try(port); err == nil {
@@ -152,15 +153,14 @@ func (t *tunnel) moved(l net.Listener, own int) net.Listener {
 	return l
 }
 
-// isUsedHere: somebody listens there, on ::1 maybe, which localhost may be.
-func isUsedHere(port int) bool {
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		if c, err := net.DialTimeout("tcp", net.JoinHostPort(host, itoa(port)), time.Second); err == nil {
-			c.Close()
-			return true
-		}
+// isOnSix: somebody listens on ::1, which localhost may be. Nobody is asked: a
+// connection would be one more to whatever that leads to.
+func isOnSix(port int) bool {
+	l, err := net.Listen("tcp6", net.JoinHostPort("::1", itoa(port)))
+	if err == nil {
+		l.Close()
 	}
-	return false
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.Errno(10048)) // WSAEADDRINUSE
 }
 
 // listenSock makes a socket that only its owner can connect to. One that nobody
