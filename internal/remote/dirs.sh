@@ -77,7 +77,8 @@ nbr_record() {
 nbr_looked() {
 	NBR_RUN= nbr_i=1
 	while :; do
-		nbr_r=$(cat "$NBR_DATA/run/$NBR_HOST.$NBR_BOOT.$nbr_i" 2>/dev/null)
+		nbr_t=$NBR_DATA/run/$NBR_HOST.$NBR_BOOT.$nbr_i nbr_r=
+		[ ! -r "$nbr_t" ] || IFS= read -r nbr_r <"$nbr_t" || :
 		[ -n "$nbr_r" ] || return 0
 		! nbr_made "$nbr_r" || NBR_RUN=$nbr_r
 		nbr_i=$((nbr_i + 1))
@@ -87,12 +88,19 @@ nbr_looked() {
 nbr_is_recorded() { [ "$(cat "$nbr_r" 2>/dev/null)" = "$NBR_RUN" ]; }
 
 [ -n "${HOME-}" ] && [ -d "$HOME" ] || fail missing "find the home directory: ${HOME:-HOME is not set} does not exist"
-NBR_UID=$(id -u) NBR_LINGER= NBR_BOOT= nbr_id= nbr_err=
-[ ! -e "/var/lib/systemd/linger/$(id -un)" ] || NBR_LINGER=1
+# What the shell itself can read costs no process.
+NBR_UID= NBR_LINGER= NBR_BOOT= nbr_id= nbr_err= nbr_h=
+[ ! -r /proc/self/status ] || while read -r nbr_d nbr_i nbr_t nbr_r; do
+	case $nbr_d in Uid:) NBR_UID=$nbr_t && break ;; esac
+done </proc/self/status
+case $NBR_UID in '' | *[!0-9]*) NBR_UID=$(id -u) ;; esac
+[ ! -d /var/lib/systemd/linger ] || [ ! -e "/var/lib/systemd/linger/$(id -un)" ] || NBR_LINGER=1
 for nbr_d in /etc/machine-id /var/lib/dbus/machine-id; do
 	[ ! -r "$nbr_d" ] || read -r nbr_id <"$nbr_d" || [ -z "$nbr_id" ] || break
 done
-nbr_h=$(uname -n | tr -c 'A-Za-z0-9.\n-' _)
+[ ! -r /proc/sys/kernel/hostname ] || read -r nbr_h </proc/sys/kernel/hostname
+[ -n "$nbr_h" ] || nbr_h=$(uname -n)
+case $nbr_h in *[!A-Za-z0-9.-]*) nbr_h=$(echo "$nbr_h" | tr -c 'A-Za-z0-9.\n-' _) ;; esac
 # sshd says at which of its ports it was reached.
 NBR_NODE=${SSH_CONNECTION-}
 NBR_NODE=${NBR_NODE##* }

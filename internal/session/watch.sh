@@ -11,9 +11,11 @@ session_watch() {
 	w_run=$nbr_v
 	case $4 in '' | "$w_run") ;; *) fail gone "it has been removed, or started anew" ;; esac
 	put run "$w_run"
-	putfile spec "$S_DIR/spec" 65536
+	nbr_read "$S_DIR/spec"
+	[ "${#nbr_v}" -le 65536 ] || nbr_v=
+	put spec "$nbr_v"
 	case $w_at in
-	-) if grep -qs '^{"kind":"script"' "$S_DIR/spec"; then w_at=0; else w_last 200; fi ;;
+	-) case $nbr_v in '{"kind":"script"'*) w_at=0 ;; *) w_last 200 ;; esac ;;
 	-*) w_last "${2#-}" ;;
 	esac
 	put at "$w_at"
@@ -28,7 +30,7 @@ session_watch() {
 		w_trouble
 		w_more || break
 		[ -z "$w_big" ] || continue
-		[ -n "$w_new" ] || [ -n "$w_live" ] && [ -z "$w_once" ] || break
+		[ -n "$w_live" ] && [ -z "$w_once" ] || break
 		[ -z "$w_watch" ] || ident_alive "$w_watch" || break
 		w_pause
 	done
