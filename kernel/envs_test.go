@@ -176,6 +176,10 @@ func TestOffers(t *testing.T) {
 	if got := Offers(Environment{Kind: "conda", Tool: "/o/mamba", Prefix: "/my env"})[0]; got.Command != "/o/mamba install -y -p '/my env' ipykernel" {
 		t.Errorf("%+v", got)
 	}
+	if got := Offers(Environment{Kind: "uv", Project: "/p", Tool: "/bin/uv", Python: "/p/.venv/bin/python"}, "papermill", "ipykernel"); len(got) != 2 ||
+		got[0].Command != "cd /p && /bin/uv add --dev papermill ipykernel" || got[1].Key != "uv-pip" {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestAdd_AncientIPykernel(t *testing.T) {

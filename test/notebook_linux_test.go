@@ -137,6 +137,8 @@ func TestRun_Notebook(t *testing.T) {
 	fails(t, l.Run("run", "gpu1:proj", "nowhere.ipynb"), 255, "find ~/proj/nowhere.ipynb: no such file")
 	host.ShAs(lab.Me, "mkdir bare; python3 -m venv --without-pip bare/.venv; cp proj/train.ipynb bare")
 	fails(t, l.Run("run", "gpu1:bare/train.ipynb"), 255, "/home/me/bare/.venv/bin/python3 lacks papermill and ipykernel", "-y, which installs it")
+	host.ShAs(lab.Me, "cp proj/train.ipynb .")
+	fails(t, l.Run("run", "gpu1", "train.ipynb"), 255, "python3 lacks papermill and ipykernel", "--env, one of: bare, ")
 	x := l.Pty("run", "gpu1:bare", "train.ipynb")
 	x.Expect("papermill and ipykernel is missing", 30*time.Second)
 	x.Type("n\r")
