@@ -3,11 +3,11 @@
 # Its directory is the session's; what it prints, and the kernel, is the log.
 import sys
 sys.path[:] = [p for p in sys.path if p]
-import errno, json, os, select, signal, socket, string, subprocess, time
+import json, os, select, signal, socket, string, subprocess, time
 
 CHANNELS = ["shell", "iopub", "stdin", "control", "hb"]
 SHUTDOWN = 10  # seconds that a kernel has to end by itself
-TERM = 3       # and after TERM
+TERM = 3  # and after TERM
 MOST = 1 << 20
 
 
@@ -178,7 +178,8 @@ class Supervisor:
         os.chmod(path, 0o600)
         self.listener.listen(8)
         self.trouble = self.kernel = None
-        self.launch(self.wish.pop("key"), self.wish.pop("scheme"))
+        self.last = self.wish.pop("key")  # of the window that had it last
+        self.launch(self.last, self.wish.pop("scheme"))
 
     def launch(self, key, scheme):
         try:
@@ -209,7 +210,7 @@ class Supervisor:
             self.done = True
             return
         state = "adopted"
-        if key == k.key:
+        if key == self.last:
             state = "new" if self.first or said.get("resume") else "again"
         elif self.client is not None or said.get("resume"):
             self.tell_to(client, {"state": "busy"})
@@ -218,20 +219,17 @@ class Supervisor:
         if self.client is not None:
             self.client.close()
         if state == "again":
-            self.signal_all(signal.SIGKILL)
+            k.signal(signal.SIGKILL)
             k.process.wait()
-            self.launch(k.key, k.scheme)
+            self.launch(key, k.scheme)
             k = self.kernel
-        self.first, self.client, self.buffer = False, client, b""
+        self.first, self.client, self.buffer, self.last = False, client, b"", key
         answer = {"state": state, "ports": k.ports, "message": k.message, "pid": k.process.pid, "scheme": k.scheme}
         if state == "adopted":
             answer["key"] = k.key
         self.tell(answer)
         if k.up:
             self.tell({"event": "up"})
-
-    def signal_all(self, number):
-        self.kernel.signal(number)
 
     def hear(self, said):
         do = said.get("do")
@@ -266,7 +264,7 @@ class Supervisor:
             while not line.endswith(b"\n") and len(line) < MOST:
                 data = client.recv(65536)
                 if not data:
-                    raise OSError(errno.EPIPE, "gone")
+                    raise OSError("gone")
                 line += data
             said = json.loads(line.decode())
             client.settimeout(30)
@@ -309,8 +307,9 @@ class Supervisor:
                     return 1
                 continue
             if k.process.poll() is not None:
-                self.tell(k.how())
-                return k.how()["exit"]
+                how = k.how()
+                self.tell(how)
+                return how["exit"]
             if not k.up and k.listens():
                 self.tell({"event": "up"})
             if self.client is None and k.asked is None and time.monotonic() >= self.gone + self.keep():
@@ -327,8 +326,7 @@ def main():
         if supervisor.kernel:
             supervisor.kernel.end(signal.SIGTERM, TERM)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ended)
+    signal.signal(signal.SIGTERM, ended)
     signal.signal(signal.SIGINT, lambda number, frame: None)  # ignored, it would be so in the kernel
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     woken, wake = os.pipe()

@@ -16,7 +16,7 @@ name = sys.argv[1]
 with open(name) as f:
     text = f.read()
 c = json.loads(text)
-subprocess.run(["ssh", "-o", "BatchMode=yes", "twin", "umask 077; cat >twin.json; setsid my_venv/bin/python -m ipykernel_launcher -f twin.json >twin.log 2>&1 </dev/null &"], input=text.encode(), check=True)
+subprocess.run(["ssh", "-o", "BatchMode=yes", "twin", "umask 077; cat >twin.json; setsid /opt/nbremote-test/jupyter/bin/python -m ipykernel_launcher -f twin.json >twin.log 2>&1 </dev/null &"], input=text.encode(), check=True)
 ports = []
 for k, v in c.items():
     if k.endswith("_port"):
@@ -25,6 +25,12 @@ while True:
     subprocess.run(["ssh", "-N", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=2"] + ports + ["twin"])
     time.sleep(0.2)
 `
+
+// putTwin makes that a kernel of the laptop, twin.
+func putTwin(l *lab.Lab) {
+	l.Laptop.WriteFile(lab.Me, "/home/me/twin.py", twinKernel)
+	l.Laptop.WriteFile(lab.Me, "/home/me/.local/share/jupyter/kernels/twin/kernel.json", `{"argv": ["/usr/bin/python3", "/home/me/twin.py", "{connection_file}"], "display_name": "twin", "language": "python", "interrupt_mode": "message"}`)
+}
 
 // cutCells count, say where they are, and show things of several kinds.
 func cutCells(n int) []string {
@@ -48,8 +54,7 @@ func TestLaptopKernel_NotebookOverCuts(t *testing.T) {
 	l, name := newLaptopKernel(t)
 	l.Must("close", "gpu1")
 	box, other := l.Box(l.Host("gpu1"), "gpu1"), l.Box(l.Host("gpu1"), "twin")
-	l.Laptop.WriteFile(lab.Me, "/home/me/twin.py", twinKernel)
-	l.Laptop.WriteFile(lab.Me, "/home/me/.local/share/jupyter/kernels/twin/kernel.json", `{"argv": ["/usr/bin/python3", "/home/me/twin.py", "{connection_file}"], "display_name": "twin", "language": "python", "interrupt_mode": "message"}`)
+	putTwin(l)
 	cells := cutCells(50)
 	uncut, ours, twin := runCells(t, l, "python3", cells), runCells(t, l, name, cells), runCells(t, l, "twin", cells)
 	progress := func() int { return strings.Count(l.Host("gpu1").ReadFile("/home/me/said"), "\n") }

@@ -50,6 +50,10 @@ def debugger():
     m = kc.session.msg("debug_request", {"type": "request", "seq": 1, "command": "debugInfo", "arguments": {}})
     kc.control_channel.send(m)
     return kc.get_control_msg(timeout=20)["content"]["success"]
+def timed(f):
+    t = time.time()
+    f()
+    return time.time() - t
 print("ready", flush=True)
 for line in sys.stdin:
     try:
@@ -167,6 +171,9 @@ func TestLaptopKernel_Adopted(t *testing.T) {
 	if said := l.Laptop.ReadFile("/home/me/said"); !strings.Contains(said, "ran on without a window") {
 		t.Errorf("said: %q", said)
 	}
+	again.ask(`km.restart_kernel(now=True)`, "None")
+	again.ask(`kc.wait_for_ready(timeout=60)`, "None")
+	again.ask(`run("'x' in globals()")`, "False")
 	again.ask(`km.shutdown_kernel()`, "None")
 	other.ask(`km.shutdown_kernel()`, "None")
 	lab.Wait(t, 20*time.Second, "the kernels to end", func() bool { return kernels(l) == 0 })

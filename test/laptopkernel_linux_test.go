@@ -99,28 +99,40 @@ func runCells(t *testing.T, l *lab.Lab, kernel string, cells []string) *program 
 	return onLaptop(t, l, notebook, kernel, "/home/me/cells.json")
 }
 
-// newLaptopKernel is a lab with an environment on gpu1 that is a kernel of the
-// laptop.
+// newLaptopKernel is a lab with a kernel on gpu1, my_venv, that is one of the
+// laptop too, by its name there.
 func newLaptopKernel(t *testing.T) (*lab.Lab, string) {
 	t.Helper()
+	return newLaptopKernelOf(t, lab.Jupyter)
+}
+
+// newLaptopKernelOf is newLaptopKernel of an environment that has ipykernel.
+func newLaptopKernelOf(t *testing.T, prefix string) (*lab.Lab, string) {
+	t.Helper()
+	lab.Needs(t, prefix+"/bin/python")
 	l := lab.New(t, lab.Chain{})
-	host := l.Host("gpu1")
-	offline(t, host, lab.Me)
-	venv(t, host, "my_venv", "ipykernel")
+	l.Host("gpu1").WriteFile(lab.Me, "/home/me/.local/share/jupyter/kernels/my_venv/kernel.json", kernelOf(prefix))
 	return l, laptopKernel(t, l, "my_venv")
 }
 
+func kernelOf(prefix string) string {
+	return `{"argv": ["` + prefix + `/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "my_venv", "language": "python", "metadata": {"debugger": true}}`
+}
+
+// An environment becomes a kernel of the host and of the laptop, where nbclient
+// runs a notebook by it.
 func TestLaptopKernel_ByNbclient(t *testing.T) {
 	t.Parallel()
-	l, name := newLaptopKernel(t)
+	l := lab.New(t, lab.Chain{})
+	name := laptopKernel(t, l, lab.Jupyter)
 	out := runCells(t, l, name, []string{"import sys, os\nprint(sys.prefix, os.uname().nodename)", "1+1"}).must(t)
-	if !strings.Contains(out, "/home/me/my_venv") || !strings.Contains(out, `"text/plain": "2"`) {
+	if !strings.Contains(out, lab.Jupyter+" gpu1") || !strings.Contains(out, `"text/plain": "2"`) {
 		t.Errorf("%s", out)
 	}
-	if r := l.Must("kernel", "list", "--host", "gpu1"); !strings.Contains(r.Stdout, name+"  my_venv @ gpu1") {
+	if r := l.Must("kernel", "list", "--host", "gpu1"); !strings.Contains(r.Stdout, name+"  jupyter @ gpu1") {
 		t.Errorf("list:\n%s", r.Stdout)
 	}
-	fails(t, l.Run("kernel", "add", "my_venv", "--host", ".", "--laptop"), 2, "--laptop is for one of another")
+	fails(t, l.Run("kernel", "add", "jupyter", "--host", ".", "--laptop"), 2, "--laptop is for one of another")
 	l.Must("kernel", "remove", name)
 	if left := l.Laptop.ShAs(lab.Me, "ls ~/.local/share/jupyter/kernels"); left != "" {
 		t.Errorf("left: %s", left)

@@ -49,6 +49,13 @@ func (c *kernelRemoveCmd) Run(a *app) error {
 		return fmt.Errorf("remove %s: %w", c.Name, err)
 	}
 	a.ui.Done("removed", k.Name+"; its environment stays")
+	if folder, err := kernel.FolderHere(); err == nil {
+		for _, here := range kernel.ListHere(folder, s.w.Host) {
+			if here.Spec == k.Dir {
+				a.ui.Note("on this computer " + here.Name + " stands for it: nbremote kernel remove " + here.Name)
+			}
+		}
+	}
 	if a.JSON {
 		return a.printJSON(k)
 	}
