@@ -39,9 +39,9 @@ func peers(channel string) (near, far zmq4.SocketType) {
 	return zmq4.Router, zmq4.Dealer
 }
 
-// greet does ZeroMQ's greeting with the editor's side. That panics for a kind of
-// socket that it does not know.
-func greet(conn net.Conn, kind zmq4.SocketType, id zmq4.SocketIdentity, server bool) (z *zmq4.Conn, err error) {
+// greet does ZeroMQ's greeting; server: with the editor's side. That panics for a
+// kind of socket that it does not know.
+func greet(conn net.Conn, channel string, kind zmq4.SocketType, id zmq4.SocketIdentity, server bool) (z *zmq4.Conn, err error) {
 	defer func() {
 		if recover() != nil {
 			z, err = nil, zmq4.ErrBadCmd
@@ -51,12 +51,12 @@ func greet(conn net.Conn, kind zmq4.SocketType, id zmq4.SocketIdentity, server b
 		conn.SetDeadline(time.Now().Add(greetTime))
 		defer conn.SetDeadline(time.Time{})
 	}
-	return zmq4.Open(conn, null.Security(), kind, id, server, nil)
+	return zmq4.Open(limit(conn, channel), null.Security(), kind, id, server, nil)
 }
 
 // echo answers heartbeats.
 func echo(near net.Conn) {
-	z, err := greet(near, zmq4.Rep, nil, true)
+	z, err := greet(near, "hb", zmq4.Rep, nil, true)
 	if err != nil {
 		return
 	}
@@ -80,11 +80,11 @@ type look func(frames [][]byte) (answer [][]byte, pass bool)
 // than the editor, messages are signed anew.
 func (p *Proxy) splice(near, far net.Conn, channel string, look look) {
 	nearKind, farKind := peers(channel)
-	here, err := greet(near, nearKind, nil, true)
+	here, err := greet(near, channel, nearKind, nil, true)
 	if err != nil {
 		return
 	}
-	there, err := greet(far, farKind, zmq4.SocketIdentity(here.Peer.Meta["Identity"]), false)
+	there, err := greet(far, channel, farKind, zmq4.SocketIdentity(here.Peer.Meta["Identity"]), false)
 	if err != nil {
 		return
 	}

@@ -17,9 +17,9 @@ import (
 const window = `import os, signal, sys, time, traceback
 from jupyter_client.manager import KernelManager
 km = kc = None
-def begin(name, session=None, stderr=None):
+def begin(name, session=None, stderr=None, **more):
     global km, kc
-    km = KernelManager(kernel_name=name)
+    km = KernelManager(kernel_name=name, **more)
     env = dict(os.environ)
     if session:
         env["JPY_SESSION_NAME"] = session

@@ -49,7 +49,7 @@ func TestKernel_Connect(t *testing.T) {
 	}
 	fails(t, l.Run("kernel", "connect", "gpu1", "nosuch"), 3, "no such kernel runs there")
 	e := newEditor(t, l)
-	e.ask(`begin("`+name+`")`, "None")
+	e.ask(`begin("`+name+`", transport="ipc")`, "None") // sockets here, ports there
 	e.ask(`run("kept = 43")`, "ok")
 	file = strings.TrimSpace(l.Must("kernel", "connect", "gpu1", "kernel-my_venv").Stdout)
 	if got := console(t, l, file, "print('it', 'is', kept)\n"); !strings.Contains(got, "it is 43") {
