@@ -147,11 +147,11 @@ func TestCp_TheRestIsCopied(t *testing.T) {
 	l := lab.New(t, lab.Chain{})
 	host := l.Host("gpu1")
 	for _, m := range []*lab.Machine{l.Laptop, host} {
-		m.ShAs(lab.Me, `mkdir -p d/shut ro; echo a >d/a; echo z >d/z; echo x >"d/$(printf 'no\033[2J')"; chmod 0 d/no*; echo y >d/shut/y; chmod 0 d/shut; chmod 555 ro`)
+		m.ShAs(lab.Me, `mkdir -p d/shut ro; echo a >d/a; echo z >d/z; echo x >"d/$(printf 'no\033[2J\nnbremote: x')"; chmod 0 d/no*; echo y >d/shut/y; chmod 0 d/shut; chmod 555 ro`)
 	}
 	for _, c := range [][]string{{"gpu1:d", "/home/me/new"}, {"/home/me/d", "gpu1:new"}} {
 		r := l.Run("cp", c[0], c[1])
-		fails(t, r, 1, `no\x1b[2J: `, "ermission denied", "2 were not copied, or not whole; 2 were")
+		fails(t, r, 1, `no\x1b[2J\nnbremote: x: `, "ermission denied", "2 were not copied, or not whole; 2 were")
 		if strings.Contains(r.Stderr, "\x1b") {
 			t.Errorf("%q", r.Stderr)
 		}

@@ -52,10 +52,11 @@ func (c *cpCmd) Run(a *app) error {
 	}
 	result, err := work(a.ctx, line, plan.wish, show.tell)
 	quiet()
-	show.end(result, err, plan)
+	took := time.Since(began)
+	show.end(result, err, plan.summary(result, took))
 	a.copyTroubles(result)
 	if a.JSON && (err == nil || result.Files > 0) {
-		if err := a.printJSON(plan.json(result, time.Since(began))); err != nil {
+		if err := a.printJSON(plan.json(result, took)); err != nil {
 			return err
 		}
 	}
@@ -173,7 +174,10 @@ func (s *copyShown) tell(now transfer.State) {
 		return
 	}
 	s.last = at
-	text := fmt.Sprintf("%d of %s, %s of %s", now.Files, many(now.AllFiles, "file"), size(now.Bytes), size(now.AllBytes))
+	text := size(now.Bytes) + " of " + size(now.AllBytes)
+	if now.AllFiles > 1 {
+		text = fmt.Sprintf("%d of %d files, %s", now.Files, now.AllFiles, text)
+	}
 	if rate := s.speed.Rate(at); rate > 0 {
 		left := time.Duration(float64(now.AllBytes-now.Bytes) / rate * float64(time.Second))
 		text += fmt.Sprintf(", %s/s, %s left", size(int64(rate)), ui.Long(left))
@@ -181,8 +185,8 @@ func (s *copyShown) tell(now transfer.State) {
 	s.step.Update(text)
 }
 
-func (s *copyShown) end(r transfer.Result, err error, p copyPlan) {
-	switch text := p.summary(r); {
+func (s *copyShown) end(r transfer.Result, err error, text string) {
+	switch {
 	case err != nil:
 		s.step.Fail("")
 	case r.Failed > 0:
@@ -195,8 +199,11 @@ func (s *copyShown) end(r transfer.Result, err error, p copyPlan) {
 func many(n int, what string) string { return fmt.Sprintf("%d %s", n, plural(n, what)) }
 
 // summary is the one line of what was copied.
-func (p copyPlan) summary(r transfer.Result) string {
+func (p copyPlan) summary(r transfer.Result, took time.Duration) string {
 	text := fmt.Sprintf("%s, %s %s", many(r.Files, "file"), size(r.Bytes), p.text())
+	if took > time.Second {
+		text += ", " + size(int64(float64(r.Bytes)/took.Seconds())) + "/s"
+	}
 	switch {
 	case r.Already > 0 && r.Files == 0:
 		text = many(r.Already, "file") + " there already, with the same bytes or of the same size and time"
@@ -223,6 +230,7 @@ func (a *app) copyTroubles(r transfer.Result) {
 }
 
 func troubleText(t transfer.Trouble) string {
+	t = oneLineEach(t)
 	switch t.Class {
 	case transfer.Skipped:
 		return "left out: " + t.Path + ": " + t.Text
@@ -230,6 +238,13 @@ func troubleText(t transfer.Trouble) string {
 		return t.Path + ": " + t.Text + ", and is as it was read"
 	}
 	return "not copied: " + t.Path + ": " + t.Text
+}
+
+// oneLineEach keeps what a host sends from looking like a line of ours.
+func oneLineEach(t transfer.Trouble) transfer.Trouble {
+	escape := strings.NewReplacer("\n", `\n`, "\r", `\r`)
+	t.Path, t.Text = escape.Replace(t.Path), escape.Replace(t.Text)
+	return t
 }
 
 // explain is the error of a copy that is not whole.
@@ -250,7 +265,7 @@ func (p copyPlan) explain(r transfer.Result, err error) error {
 		if t.Class == transfer.Skipped {
 			continue
 		}
-		bad = append(bad, t)
+		bad = append(bad, oneLineEach(t))
 		if class == "" {
 			class = t.Class
 		} else if class != t.Class {

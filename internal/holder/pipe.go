@@ -31,9 +31,10 @@ func (h *holder) pipe(w http.ResponseWriter, r *http.Request) {
 	typed := make(chan struct{})
 	go func() {
 		defer close(typed)
-		io.Copy(onlyWriter{p.stdin}, buffered.Reader)
+		io.CopyN(p.stdin, buffered.Reader, int64(buffered.Reader.Buffered()))
+		io.CopyBuffer(onlyWriter{p.stdin}, onlyReader{near}, make([]byte, 128<<10))
 		p.close()
-		io.Copy(io.Discard, buffered.Reader) // what is left unread would reset the answer
+		io.Copy(io.Discard, near) // what is left unread would reset the answer
 	}()
 	io.Copy(near, p.stdout)
 	p.close()
@@ -41,8 +42,11 @@ func (h *holder) pipe(w http.ResponseWriter, r *http.Request) {
 	<-typed
 }
 
-// onlyWriter has a copy read ahead into a buffer of its own.
-type onlyWriter struct{ io.Writer }
+// onlyReader and onlyWriter have a copy use the buffer that it is given.
+type (
+	onlyReader struct{ io.Reader }
+	onlyWriter struct{ io.Writer }
+)
 
 // Pipe is remote.Piper: a shell on the host. On the link it outlives cuts.
 func (c *Client) Pipe(ctx context.Context) (io.ReadWriteCloser, error) {

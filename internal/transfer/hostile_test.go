@@ -186,6 +186,35 @@ func TestD5_BytesFromAHost(t *testing.T) {
 	}
 }
 
+// What comes to a name after the copy began, be it the copy's own where letters
+// of both cases are one, is not replaced, not even by force.
+func TestD5_SomethingElseComesMeanwhile(t *testing.T) {
+	for _, before := range []string{"", "old"} {
+		in, unharmed := around(t)
+		if before != "" {
+			os.WriteFile(in+"/a", []byte(before), 0o600)
+		}
+		r, err := Get(limit(t), fake(func(w *wire) {
+			w.field("source", "a")
+			w.field("file", "644 0 3 0")
+			w.field("listed", "")
+			w.field("begin", "0 0")
+			w.flush() // all of it has been read
+			w.field("data", "abc")
+			w.flush()
+			os.Remove(in + "/a")
+			os.WriteFile(in+"/a", []byte("it came meanwhile"), 0o600)
+			w.field("end", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ok")
+			w.field("sent", "")
+		}), Wish{From: []string{"x"}, To: in, Force: true}, func(State) {})
+		b, _ := os.ReadFile(in + "/a")
+		if err != nil || r.Failed != 1 || r.Troubles[0].Class != Exists || string(b) != "it came meanwhile" {
+			t.Errorf("%+v, %v, %q", r, err, b)
+		}
+		unharmed()
+	}
+}
+
 // What the host says of its own failure is what is said here.
 func TestCopy_TheHostFails(t *testing.T) {
 	_, err := Get(limit(t), said("nbremote.class", "missing", "nbremote.fail", "no Python\x1b there", "nbremote.hint", "scp"), Wish{From: []string{"x"}, To: t.TempDir()}, func(State) {})

@@ -122,6 +122,7 @@ func (f *incoming) finish(sum string) error {
 	}
 	if err == nil {
 		f.temp = ""
+		f.root.Remove(part(f.rel)) // of what it was before
 	}
 	return err
 }

@@ -56,6 +56,8 @@ type receiver struct {
 	root *os.Root
 	name string // of what is copied, in root; "": after its source
 
+	sources int
+
 	top   string            // of the source that is being listed
 	dirs  map[string]string // paths that came, and which they are in root; "" = it could not be made
 	seen  map[string]bool   // every path that came
@@ -155,6 +157,9 @@ func (r *receiver) list() error {
 }
 
 func (r *receiver) source(name string) error {
+	if r.sources++; r.sources > 1 && r.name != "" {
+		return &localError{fmt.Errorf("find the folder %s: there is none here, and there are several to copy", r.here(r.name)), "not-found"}
+	}
 	r.top = r.name
 	if r.top == "" && name == "" {
 		r.top = "."

@@ -163,6 +163,7 @@ func TestCopy_Names(t *testing.T) {
 	get("find the folder", Wish{From: []string{"one"}, To: h.here + "/none/two"})
 	get("find the folder", Wish{From: []string{"one"}, To: h.here + "/none", Folder: true})
 	get("exists", Wish{From: []string{"d"}, To: h.here + "/two"})
+	get("several", Wish{From: []string{"d/*"}, To: h.here + "/three"})
 	for _, name := range []string{"two", "one", "x.csv", "y.csv", "copy/x.csv", "contents/x.csv"} {
 		if _, err := os.Stat(h.here + "/" + name); err != nil {
 			t.Error(err)
@@ -171,8 +172,11 @@ func TestCopy_Names(t *testing.T) {
 	if r, err := h.put(t, h, Wish{From: []string{h.here + "/copy"}, To: "none/x"}); err == nil || !strings.Contains(err.Error(), "find the folder") {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if r, err := h.put(t, h, Wish{From: []string{h.here + "/copy/", h.here + "/one"}, To: "new"}); err != nil {
-		t.Logf("%+v, %v", r, err)
+	if r, err := h.put(t, h, Wish{From: []string{h.here + "/copy/", h.here + "/one"}, To: "new"}); err == nil || !strings.Contains(err.Error(), "find the folder") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := h.put(t, h, Wish{From: []string{h.here + "/copy/"}, To: "other"}); err != nil || r.Files != 2 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 
