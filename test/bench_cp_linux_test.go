@@ -42,15 +42,15 @@ func TestBench_Cp(t *testing.T) {
 	}
 }
 
-// TestBench_CpSmallFiles: ten thousand small files at 20 ms. scp is given five
-// hundred of them, twenty times that are its time.
+// TestBench_CpSmallFiles: ten thousand small files at 20 ms. scp is given two
+// hundred of them, fifty times that are its time.
 func TestBench_CpSmallFiles(t *testing.T) {
 	l := benchLab(t, lab.Chain{Jupyter: "none", Delay: 10 * time.Millisecond})
 	l.Hosts[0].ShAs(lab.Me, `python3 -c "
 import os
 for n in range(10000):
-    os.makedirs('many/%d' % (n // 500), exist_ok=True)
-    open('many/%d/%d' % (n // 500, n), 'w').write('x' * 500)"`)
+    os.makedirs('many/%d' % (n // 200), exist_ok=True)
+    open('many/%d/%d' % (n // 200, n), 'w').write('x' * 500)"`)
 	l.Must("run", "gpu1", "--", "true")
 	ssh := sharedSSH(l)
 	defer ssh("ssh -O exit gpu1")
@@ -60,13 +60,13 @@ for n in range(10000):
 	began = time.Now()
 	l.Laptop.ShAs(lab.Me, "nbremote cp -q a gpu1:a")
 	to := time.Since(began)
-	scpFrom, scpTo := 20*ssh("scp -qr gpu1:many/0 b"), 20*ssh("scp -qr b gpu1:b")
+	scpFrom, scpTo := 50*ssh("scp -qr gpu1:many/0 b"), 50*ssh("scp -qr b gpu1:b")
 	rowHeader("10,000 files of 500 bytes, 20 ms round trip, seconds")
 	row("nbremote cp, from the host", []float64{from.Seconds()}, 1, "")
-	row("scp -r, from the host (20 x 500 files)", []float64{scpFrom.Seconds()}, 1, "")
+	row("scp -r, from the host (50 x 200 files)", []float64{scpFrom.Seconds()}, 1, "")
 	row("scp / nbremote cp", []float64{scpFrom.Seconds() / from.Seconds()}, 1, "5 at least")
 	row("nbremote cp, to the host", []float64{to.Seconds()}, 1, "")
-	row("scp -r, to the host (20 x 500 files)", []float64{scpTo.Seconds()}, 1, "")
+	row("scp -r, to the host (50 x 200 files)", []float64{scpTo.Seconds()}, 1, "")
 	row("scp / nbremote cp", []float64{scpTo.Seconds() / to.Seconds()}, 1, "5 at least")
 }
 

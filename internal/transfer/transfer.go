@@ -15,8 +15,17 @@ import (
 	"nbremote/internal/remote"
 )
 
-//go:embed copy.py
-var copyText string
+//go:embed far/wire.py
+var wireText string
+
+//go:embed far/send.py
+var sendText string
+
+//go:embed far/receive.py
+var receiveText string
+
+//go:embed far/main.py
+var mainText string
 
 // The order on the pipe, after the host's hello and what the copy is to be:
 //
@@ -96,7 +105,7 @@ var program = remote.Prelude + `py=$(command -v python3)
 case $py in */shims/*) [ ! -x /usr/bin/python3 ] || py=/usr/bin/python3 ;; esac
 [ -n "$py" ] || fail missing "that needs Python 3 there, and PATH has none" "scp -o ProxyCommand='nbremote stdio %n %p' …"
 nbr_restore
-exec "$py" -I -S -c ` + remote.Quote(copyText)
+exec "$py" -I -S -c ` + remote.Quote(wireText+sendText+receiveText+mainText)
 
 // far is the host's half.
 type far struct {
