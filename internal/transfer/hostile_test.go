@@ -128,6 +128,13 @@ func TestD5_LinksFromAHost(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	unharmed()
+	os.Mkdir(in+"/mine", 0o755)
+	os.Symlink("mine", in+"/planted2")
+	r, err = Get(limit(t), said("source", "planted2", "dir", "755 0 0 0", "file", "644 0 0 0/x", "listed", "", "sent", ""),
+		Wish{From: []string{"x"}, To: in, Force: true}, func(State) {})
+	if err != nil || r.Failed != 1 || r.Troubles[0].Class != Exists {
+		t.Errorf("%+v, %v", r, err)
+	}
 	links := []string{"/etc/passwd", "../../out", "..", "x/../../out", "d/..", "a/b/../../..", `..`, "../in2", "./../.."}
 	all := []string{"source", "s", "dir", "755 0 0 0"}
 	for i, to := range links {

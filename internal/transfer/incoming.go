@@ -95,6 +95,7 @@ var errMeanwhile = errors.New("something else has come there meanwhile, or two n
 // finish gives it its name, if it is what was sent.
 func (f *incoming) finish(sum string) error {
 	if hex.EncodeToString(f.sum.Sum(nil)) != sum {
+		f.at = 0 // nothing to go on with
 		return errors.New("its checksum is another here: it was damaged on the way")
 	}
 	if f.at >= keep {

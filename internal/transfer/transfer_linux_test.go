@@ -289,3 +289,51 @@ func (c counted) Write(p []byte) (int, error) {
 	c.n.Add(int64(n))
 	return n, err
 }
+
+// meddling does something, once, when so many bytes are written.
+type meddling struct {
+	remote.Piper
+	after int
+	do    func(p []byte, at int)
+}
+
+type meddled struct {
+	io.ReadWriteCloser
+	left int
+	do   func(p []byte, at int)
+}
+
+func (m meddling) Pipe(ctx context.Context) (io.ReadWriteCloser, error) {
+	p, err := m.Piper.Pipe(ctx)
+	return &meddled{p, m.after, m.do}, err
+}
+
+func (m *meddled) Write(p []byte) (int, error) {
+	if m.left > 0 && m.left < len(p) {
+		p = bytes.Clone(p)
+		m.do(p, m.left)
+	}
+	m.left -= len(p)
+	return m.ReadWriteCloser.Write(p)
+}
+
+// What is damaged on the way to a host does not get its name, and neither does
+// what another file has come before.
+func TestPut_DoesNotArrive(t *testing.T) {
+	h := newHost(t)
+	write(t, h.here+"/big", 3<<20, 0o600)
+	for want, do := range map[string]func(p []byte, at int){
+		"its checksum is another": func(p []byte, at int) { p[at] ^= 1 },
+		"something else has come": func([]byte, int) { os.WriteFile(h.home+"/big", []byte("other"), 0o600) },
+	} {
+		r, err := h.put(t, meddling{h, 2<<20 + 1000, do}, Wish{From: []string{h.here + "/big"}, To: "big"})
+		if b, _ := os.ReadFile(h.home + "/big"); err != nil || r.Failed != 1 || !strings.Contains(r.Troubles[0].Text, want) || len(b) > 5 {
+			t.Errorf("%+v, %v, %d bytes", r, err, len(b))
+		}
+		os.Remove(h.home + "/big")
+		os.Remove(h.home + "/" + part("big"))
+	}
+	if r, err := h.put(t, h, Wish{From: []string{h.here + "/big"}, To: "big"}); err != nil || r.Files != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -66,6 +66,7 @@ class Incoming:
 
     def finish(self, total):
         if total != self.total.hexdigest().encode():
+            self.at = 0  # nothing to go on with
             raise OSError(errno.EIO, "its checksum is another here: it was damaged on the way")
         os.utime(self.fd, ns=(self.mtime, self.mtime))
         if self.at >= KEEP:
