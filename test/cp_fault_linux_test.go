@@ -113,6 +113,9 @@ func TestCp_CtrlC(t *testing.T) {
 		}
 		x := l.Pty(args...)
 		arrives(t, to, x.Job, 16<<20)
+		x.Expect(" of 2 GB, ", 30*time.Second)
+		x.Expect("/s, ", 30*time.Second)
+		x.Expect(" left", 30*time.Second)
 		x.Type("\x03")
 		if r := x.Wait(); r.Exit != 130 {
 			t.Errorf("exit %d\n%s", r.Exit, x.Screen())
@@ -157,6 +160,8 @@ func TestCp_TheRestIsCopied(t *testing.T) {
 		}
 		fails(t, l.Run("cp", strings.TrimSuffix(c[0], "d")+"d/a", strings.TrimSuffix(c[1], "new")+"ro/"), 1, "/home/me/ro/a: ", "ermission denied")
 	}
+	host.Hide("python3")
+	fails(t, l.Run("cp", "gpu1:d/a", "/home/me/a"), 7, "copy from gpu1: that needs Python 3 there", "scp")
 	for _, m := range []*lab.Machine{l.Laptop, host} {
 		if got := m.ShAs(lab.Me, "cat new/a new/z; ls new ro"); got != "a\nz\nnew:\na\nshut\nz\n\nro:\n" {
 			t.Errorf("there is %q", got)

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -31,6 +32,15 @@ func TestCp_BothWays(t *testing.T) {
 	same("proj/a", "proj/a")
 	if r := l.Must("cp", "gpu1:proj/a", "/home/me/proj"); !strings.Contains(r.Stderr, "3 files there already") {
 		t.Error(r.Stderr)
+	}
+	var told struct {
+		Files, Already int
+		Bytes          int64
+		Troubles       []struct{ Class, Path string }
+	}
+	out := l.Must("cp", "--json", "gpu1:proj", "/home/me").Stdout
+	if err := json.Unmarshal([]byte(out), &told); err != nil || told.Already != 3 || told.Files != 0 || len(told.Troubles) != 2 || told.Troubles[0].Class != "skipped" {
+		t.Errorf("%v: %s", err, out)
 	}
 	l.Must("cp", "/home/me/proj/a", "gpu1:copy")
 	same("proj/a", "copy")

@@ -32,7 +32,7 @@ func (h *holder) pipe(w http.ResponseWriter, r *http.Request) {
 	go func() {
 		defer close(typed)
 		io.CopyN(p.stdin, buffered.Reader, int64(buffered.Reader.Buffered()))
-		io.CopyBuffer(onlyWriter{p.stdin}, onlyReader{near}, make([]byte, 128<<10))
+		io.Copy(p.stdin, onlyReader{near})
 		p.close()
 		io.Copy(io.Discard, near) // what is left unread would reset the answer
 	}()
@@ -42,11 +42,8 @@ func (h *holder) pipe(w http.ResponseWriter, r *http.Request) {
 	<-typed
 }
 
-// onlyReader and onlyWriter have a copy use the buffer that it is given.
-type (
-	onlyReader struct{ io.Reader }
-	onlyWriter struct{ io.Writer }
-)
+// onlyReader has a copy done by what it goes to.
+type onlyReader struct{ io.Reader }
 
 // Pipe is remote.Piper: a shell on the host. On the link it outlives cuts.
 func (c *Client) Pipe(ctx context.Context) (io.ReadWriteCloser, error) {

@@ -88,6 +88,9 @@ type stdin struct{ s *Stream }
 func (w stdin) Write(b []byte) (int, error) { return w.s.Write(b) }
 func (w stdin) Close() error                { return w.s.CloseWrite() }
 
+// ReadFrom is that of the stream, which has one copy less.
+func (w stdin) ReadFrom(r io.Reader) (int64, error) { return w.s.ReadFrom(r) }
+
 // Wait waits for the end of the process: nil for status 0, an *ExitError, or a
 // *ResetError when it will not be known. It does not wait for the outputs.
 func (p *Process) Wait() error {

@@ -50,20 +50,24 @@ func Said(fields []Field) error {
 func IsFail(name string) bool { return strings.HasPrefix(name, "nbremote.") }
 
 // ReadValue reads what stands behind NextField, if it is not longer than most,
-// and the newline.
-func ReadValue(r *bufio.Reader, size int64, most int) ([]byte, error) {
+// and the newline. The value is in room if that is large enough.
+func ReadValue(r *bufio.Reader, size int64, most int, room []byte) ([]byte, error) {
 	if size > int64(most) {
 		return nil, errLongField
 	}
-	value := make([]byte, size)
+	value := room[:0]
+	if size > int64(cap(value)) {
+		value = make([]byte, 0, size)
+	}
+	value = value[:size]
 	if _, err := io.ReadFull(r, value); err != nil {
 		return nil, err
 	}
-	return value, EndField(r)
+	return value, endField(r)
 }
 
-// EndField reads the newline behind a value.
-func EndField(r *bufio.Reader) error {
+// endField reads the newline behind a value.
+func endField(r *bufio.Reader) error {
 	c, err := r.ReadByte()
 	if err == nil && c != '\n' {
 		err = errLongField

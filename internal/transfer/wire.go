@@ -21,12 +21,13 @@ const (
 
 // wire is one end of the pipe.
 type wire struct {
-	in *bufio.Reader
+	in   *bufio.Reader
+	room []byte
 	writer
 }
 
 func newWire(in *bufio.Reader, out io.Writer) wire {
-	return wire{in: in, writer: writer{bufio.NewWriterSize(out, piece+1024)}}
+	return wire{in: in, room: make([]byte, piece), writer: writer{bufio.NewWriterSize(out, piece+1024)}}
 }
 
 // writer writes fields. An error stays until flush.
@@ -43,6 +44,7 @@ func (w *writer) bytes(name string, value []byte) error {
 func (w *writer) flush() error { return w.out.Flush() }
 
 // take reads the next field; one whose value is longer than most is an error.
+// The value is good until the next one.
 // What the host's fail said is that error.
 func (w *wire) take(most int) (name string, value []byte, err error) {
 	var said []remote.Field
@@ -54,7 +56,7 @@ func (w *wire) take(most int) (name string, value []byte, err error) {
 			if limit == 0 || remote.IsFail(name) {
 				limit = maxField
 			}
-			value, err = remote.ReadValue(w.in, size, limit)
+			value, err = remote.ReadValue(w.in, size, limit, w.room)
 		}
 		switch {
 		case err != nil:
@@ -68,7 +70,7 @@ func (w *wire) take(most int) (name string, value []byte, err error) {
 		case !remote.IsFail(name):
 			return name, value, nil
 		}
-		if said = append(said, remote.Field{Name: name, Value: value}); len(said) > 8 {
+		if said = append(said, remote.Field{Name: name, Value: bytes.Clone(value)}); len(said) > 8 {
 			return "", nil, errors.New("it says too much of a failure")
 		}
 	}

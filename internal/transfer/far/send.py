@@ -3,7 +3,7 @@
 
 class Sender:
     def __init__(self):
-        self.files = []
+        self.files, self.room = [], memoryview(bytearray(PIECE))
 
     def list(self, sources):
         number = 0
@@ -107,12 +107,12 @@ class Sender:
             if not stat.S_ISREG(before.st_mode):
                 raise OSError(errno.EINVAL, "it is no file any more")
             while at < before.st_size:
-                data = os.read(fd, min(PIECE, before.st_size - at))
-                if not data:
+                got = os.readv(fd, [self.room[:min(PIECE, before.st_size - at)]])
+                if not got:
                     break
-                total.update(data)
-                at += len(data)
-                out.field(b"data", data)
+                total.update(self.room[:got])
+                at += got
+                out.data(self.room[:got])
             now = os.fstat(fd)
             if at != now.st_size or (now.st_mtime_ns, now.st_size) != (s.st_mtime_ns, s.st_size):
                 state = b"changed"

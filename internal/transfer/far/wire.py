@@ -28,9 +28,22 @@ class Out:
         if self.size >= PIECE:
             self.flush()
 
+    def data(self, piece):
+        """A piece of a file, which is not kept."""
+        if len(piece) < 65536:
+            return self.field(b"data", bytes(piece))
+        self.parts.append(b"data %d\n" % len(piece))
+        self.flush()
+        self.write(piece)
+        self.parts.append(b"\n")
+
     def flush(self):
         data = memoryview(b"".join(self.parts))
         self.parts, self.size = [], 0
+        self.write(data)
+
+    @staticmethod
+    def write(data):
         while data:
             data = data[os.write(1, data):]
 
@@ -47,10 +60,10 @@ def take():
     head = source.readline(100).split()
     if len(head) != 2:
         raise EOFError
-    value = source.read(int(head[1]) + 1)
-    if len(value) != int(head[1]) + 1:
+    value = source.read(int(head[1]))
+    if len(value) != int(head[1]) or source.read(1) != b"\n":
         raise EOFError
-    return head[0], value[:-1]
+    return head[0], value
 
 
 def words(e):
