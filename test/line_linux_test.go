@@ -228,3 +228,28 @@ func TestN3_SilentConnectionIsKept(t *testing.T) {
 	}
 	t.Logf("longest pause %v", page.pause())
 }
+
+// While a line is down, or that of the gateway, no command waits without a word,
+// and none that has to sign in waits for ever.
+func TestOpen_WhileTheLineIsDown(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Gateways: 1, Hosts: 2})
+	open(t, l, "gpu1")
+	l.Laptop.Cut()
+	caught := l.Start("kernel", "list", "--host", "gpu1")
+	caught.Expect("the line to gpu1 is down: ", 40*time.Second)
+	waits := l.Start("logs", "gpu1")
+	again := l.Start("open", "--no-browser", "--new-tab", "--connect-timeout", "4s", "gpu1")
+	behind := l.Start("open", "--no-browser", "--json", "--connect-timeout", "4s", "gpu2")
+	waits.Expect("is down since", 20*time.Second)
+	waits.Expect("waiting for it", time.Second)
+	fails(t, again.Wait(), 5, "connect to gpu1: the line to gpu1 is down since", "gw1 does not answer", "nbremote open gpu1 --wait")
+	fails(t, behind.Wait(), 5, "connect to gpu2: the line to gw1 is down since", `"class":"connect"`)
+	l.Laptop.Mend()
+	if r := caught.Wait(); r.Exit != 0 || !strings.Contains(r.Stderr, "the line to gpu1 is back") || !strings.Contains(r.Stdout, "python3") {
+		t.Errorf("kernel list: exit %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
+	}
+	if r := waits.Wait(); r.Exit != 0 || !strings.Contains(r.Stdout, "Serving notebooks") {
+		t.Errorf("logs: exit %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
+	}
+}

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"nbremote/internal/holder"
@@ -19,6 +21,7 @@ type line struct {
 	attached *holder.Attachment
 	events   chan holder.Event // state changes after the line is up
 	done     chan struct{}
+	told     atomic.Bool // what becomes of the line is told, or not, by who shows something
 }
 
 // connect finds or starts the holder of w and returns once its line is up.
@@ -104,10 +107,12 @@ func (a *app) resolve(ctx context.Context, w where) (*sshx.Target, error) {
 // line is up.
 func (a *app) untilUp(ctx context.Context, l *line) error {
 	steps := map[string]*ui.Step{}
+	stalled := a.watchStall(ctx, l)
+	defer stalled.stop()
 	for {
 		e, err := l.attached.Next(ctx)
 		if err != nil {
-			return err
+			return cmp.Or(stalled.stop(), err)
 		}
 		switch e.Kind {
 		case "up":
@@ -127,6 +132,9 @@ func (a *app) untilUp(ctx context.Context, l *line) error {
 				delete(steps, e.Hop)
 				a.took(e.Hop, e.MS)
 			}
+		case "question":
+			stalled.stop() // a person has all the time
+			a.hear(ctx, l, e)
 		default:
 			a.hear(ctx, l, e)
 		}
@@ -136,6 +144,7 @@ func (a *app) untilUp(ctx context.Context, l *line) error {
 // follow hears the line until the command leaves it.
 func (a *app) follow(ctx context.Context, l *line) {
 	defer close(l.done)
+	down := false
 	for {
 		e, err := l.attached.Next(ctx)
 		if err != nil {
@@ -143,6 +152,9 @@ func (a *app) follow(ctx context.Context, l *line) {
 			return
 		}
 		a.hear(ctx, l, e)
+		if e.Kind == "state" && !l.told.Load() {
+			down = a.sayWaits(e, down)
+		}
 		switch e.Kind {
 		case "state", "error", "port", "gone":
 			select {
@@ -151,6 +163,20 @@ func (a *app) follow(ctx context.Context, l *line) {
 			}
 		}
 	}
+}
+
+// sayWaits says that the line was lost under a command that needs it, and that
+// it is back.
+func (a *app) sayWaits(e holder.Event, down bool) bool {
+	switch {
+	case e.State == holder.Down && !down:
+		a.ui.Note("the line to " + e.Hop + " is down: " + e.Text + "; waiting for it, Ctrl-C gives up")
+		return true
+	case e.State == holder.Up && down:
+		a.ui.Note("the line to " + e.Hop + " is back")
+		return false
+	}
+	return down
 }
 
 // leave ends this command's use of the line; the holder goes on.

@@ -51,6 +51,7 @@ func (f *following) next() <-chan told {
 
 // run shows what comes until the session has ended, or all is told.
 func (f *following) run() (session.End, error) {
+	f.line.told.Store(true)
 	defer f.stopping.Wait()
 	defer func() { f.watch.Close() }()
 	var asked <-chan struct{}

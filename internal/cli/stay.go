@@ -30,6 +30,7 @@ const steady = 10 * time.Second
 // stay says what the line does until Ctrl-C, which closes the line and its
 // ports here.
 func (c *openCmd) stay(a *app, l *line, w where) error {
+	l.told.Store(true)
 	if c.demo {
 		a.ui.Note("Ctrl-C ends the demo.")
 	} else {
