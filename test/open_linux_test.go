@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -286,4 +287,14 @@ func TestA11_JupyterStartedByHand(t *testing.T) {
 	fails(t, l.Run("open", "--no-browser", "-y", "gpu1"), 1, "jupyter_server_config.py")
 	mine := open(t, l, "--name", "mine", "gpu1")
 	works(t, l, mine)
+}
+
+// Ctrl-C while Jupyter starts leaves it to the host, and says so.
+func TestOpen_InterruptedStart(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	x := l.Start("open", "--no-browser", "gpu1")
+	lab.Wait(t, 30*time.Second, "Jupyter to be started", func() bool { return len(l.Host("gpu1").Running("jupyter-lab")) > 0 })
+	x.Signal(syscall.SIGINT)
+	fails(t, x.Wait(), 130, "gpu1/main may start all the same; end it with: nbremote stop gpu1/main")
 }

@@ -29,6 +29,7 @@ type app struct {
 	asking         map[int64]context.CancelFunc
 	steps          []stepTime
 	startedHere    string // the session that this command has started on the host
+	beginsHere     string // the one whose start was interrupted: it may come to run
 	log            string // of the holder in use
 	waiting        bool   // for a host that could not be reached: tries are not told
 }
@@ -72,7 +73,9 @@ func (a *app) end(err error) int {
 	var signal *ui.SignalError
 	if errors.As(err, &signal) {
 		if a.startedHere != "" {
-			a.ui.Note(a.startedHere + " runs on; end it with: nbremote stop " + a.startedHere)
+			a.ui.Note(a.startedHere + " runs on; end it with: nbremote stop " + shellWord(a.startedHere))
+		} else if a.beginsHere != "" {
+			a.ui.Note(a.beginsHere + " may start all the same; end it with: nbremote stop " + shellWord(a.beginsHere))
 		}
 		return ui.ExitCode(err)
 	}

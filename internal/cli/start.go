@@ -190,6 +190,9 @@ func (c *openCmd) start(a *app, line *line, w where, look jupyter.Look, host *ju
 	})
 	if err != nil {
 		step.Fail("")
+		if a.ctx.Err() != nil { // what the host has begun it goes on with
+			a.beginsHere = name
+		}
 		return nil, fmt.Errorf("start Jupyter on %s: %w", w.Host, err)
 	}
 	a.took("start", time.Since(began).Milliseconds())
