@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,7 +25,7 @@ type Client struct {
 }
 
 // ErrNone says that no holder answers.
-var ErrNone = errors.New("no connection is held")
+var ErrNone error = &Error{Text: "the background process that holds the line has ended", ClassName: "line"}
 
 // Find gives the holder that a name, as it was typed, was registered with.
 func Find(place Place, alias string) (*Client, error) {

@@ -2,6 +2,7 @@ package holder
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -41,5 +42,26 @@ func TestClient_FirstBytesWithTheAnswer(t *testing.T) {
 	go func() { io.Copy(w, far); w.Close() }()
 	if got, err := io.ReadAll(r); string(got) != "SSH-2.0-OpenSSH_9.2\r\n" || err != nil {
 		t.Errorf("%q %v", got, err)
+	}
+}
+
+// A holder that ends under a command is a lost line: exit code 9.
+func TestClient_HolderEnds(t *testing.T) {
+	sock := filepath.Join(newPlace(t).Run, "x.sock")
+	l, err := net.Listen("unix", sock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if near, err := l.Accept(); err == nil {
+			http.ReadRequest(bufio.NewReader(near))
+			near.Close()
+		}
+	}()
+	_, err = (&Client{Sock: sock}).Run(limit(t), "true")
+	var classed interface{ Class() string }
+	if !errors.Is(err, ErrNone) || !errors.As(err, &classed) || classed.Class() != "line" {
+		t.Errorf("got %v", err)
 	}
 }
