@@ -33,6 +33,9 @@ func (c *stdioCmd) Run(a *app) error {
 	if c.Host == "" {
 		return usage("read the arguments: stdio needs a HOST", "nbremote stdio --print-config")
 	}
+	if c.Port < 0 || c.Port > 65535 {
+		return usage(fmt.Sprintf("read the port %d: it is 1 to 65535", c.Port), "nbremote stdio "+shellWord(c.Host)+" 22")
+	}
 	if a.Verbose == 0 { // what runs us, git say, is not to be talked to
 		a.ui = ui.New(ui.Options{Progress: a.Progress, Quiet: true, NoInput: a.NoInput})
 	}
