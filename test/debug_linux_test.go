@@ -283,4 +283,5 @@ func TestRun_DebugOffered(t *testing.T) {
 	l.Must("run", "--debug", "-d", "gpu1:proj", "--", "train.py") // and nobody attaches
 	l.Must("stop", "-y", "gpu1/train")
 	lab.Wait(t, 20*time.Second, "debugpy to end", func() bool { return len(host.Running("debugpy")) == 0 })
+	lab.Wait(t, 20*time.Second, "the ports here to end", func() bool { return !strings.Contains(l.Must("ls").Stdout, "forward") })
 }

@@ -73,7 +73,7 @@ func (c *runCmd) attachable(ctx context.Context, a *app, line *line, w where, na
 	}
 	spec := holder.TunnelSpec{
 		Kind: holder.Forward, Network: holder.Elsewhere, Port: far, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(far)),
-		Again: "nbremote forward " + shellWord(w.Host) + " " + strconv.Itoa(far),
+		Again: "nbremote forward " + shellWord(w.Host) + " " + strconv.Itoa(far), Script: name,
 	}
 	t, err := line.AddTunnel(ctx, spec)
 	if err != nil && ctx.Err() == nil {
@@ -106,8 +106,8 @@ func debugPort(ctx context.Context, line *line, name string) (int, error) {
 	}
 }
 
-// whileWatched is attachable for as long as the script's output is shown: the
-// port goes with the script's end.
+// whileWatched is attachable while the script's output is shown. The port goes
+// with the script's end, which is seen here first, most often.
 func (c *runCmd) whileWatched(a *app, line *line, w where, name string) (end func(over bool)) {
 	ctx, cancel := context.WithCancel(a.ctx)
 	done := make(chan *holder.Tunnel, 1)

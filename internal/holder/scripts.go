@@ -73,11 +73,14 @@ func (s *scripts) set(one Script) {
 	s.replace(append(all, one))
 }
 
-// replace takes what is known now, and tells of those that have ended. s.mu is
-// held.
+// replace takes what is known now, and tells of those that have ended, whose
+// ports end too. s.mu is held.
 func (s *scripts) replace(all []Script) {
 	for i := range all {
 		now := &all[i]
+		if !now.Running {
+			s.h.tunnels.removeOf(now.Name)
+		}
 		at := slices.IndexFunc(s.all, func(o Script) bool { return o.Name == now.Name && o.Running })
 		if at < 0 || !s.all[at].Notify {
 			continue

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -39,6 +40,8 @@ type TunnelSpec struct {
 	// Followed: nobody asked for this forward; a session's program listens there.
 	Followed bool   `json:"followed,omitempty"`
 	Program  string `json:"program,omitempty"` // its name, as the host says
+	// Script is the script with whose end it ends too.
+	Script string `json:"script,omitempty"`
 	// Again is the command that opens it again.
 	Again string `json:"again,omitempty"`
 }
@@ -286,6 +289,18 @@ func (ts *tunnels) removeByID(id string) *tunnel {
 		ts.remove(t)
 	}
 	return t
+}
+
+// removeOf ends those of a script.
+func (ts *tunnels) removeOf(script string) {
+	ts.mu.Lock()
+	all := slices.Collect(maps.Values(ts.all))
+	ts.mu.Unlock()
+	for _, t := range all {
+		if script != "" && t.is.Script == script {
+			ts.remove(t)
+		}
+	}
 }
 
 // remove ends a tunnel, if it has not ended.
