@@ -142,13 +142,14 @@ Scripts
 Kernels
   kernel add [ENV]          make an environment a kernel, proven; no ENV: choose
   kernel list               kernels, running ones, environments not yet added
-  kernel restart|interrupt|stop|remove NAME
+  kernel add ENV --laptop   also for the editors here: it runs there
+  kernel restart|interrupt|stop|remove NAME; connect HOST ID: for a console
 Files and network
   cp SRC… DST               HOST:PATH on one side; goes on after a cut
   forward HOST PORT…        a port there, here (-R: a port here, there)
   proxy HOST                SOCKS into its network (--browser URL: a window)
 Set-up
-  ide EDITOR                launch configurations for VS Code, Cursor, PyCharm
+  ide EDITOR                configurations for VS Code, Cursor, PyCharm, Zed, …
   stdio HOST                for ssh_config: ssh, git, VS Code through our gateways
   config                    settings in force, and where each comes from
   clean HOST                what nbremote has put there; remove it
