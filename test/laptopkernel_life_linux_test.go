@@ -114,11 +114,12 @@ func (e *editor) ask(line, want string) {
 // kernels are the kernel processes that run on gpu1.
 func kernels(l *lab.Lab) int { return len(l.Host("gpu1").Running("ipykernel_launcher")) }
 
-// Interrupt, restart, input, completion and the end, as jupyter_client does
-// them.
+// An environment becomes a kernel of the laptop too. Interrupt, restart, input,
+// completion, the debugger, comms and the end are as jupyter_client has them.
 func TestLaptopKernel_Life(t *testing.T) {
 	t.Parallel()
-	l, name := newLaptopKernel(t)
+	l := lab.New(t, lab.Chain{})
+	name := laptopKernel(t, l, lab.Jupyter)
 	e := newEditor(t, l)
 	e.ask(`begin("`+name+`")`, "None")
 	e.ask(`run("x = 41; x + 1")`, "42")
@@ -145,6 +146,14 @@ func TestLaptopKernel_Life(t *testing.T) {
 	e.ask(`km.shutdown_kernel()`, "None")
 	lab.Wait(t, 20*time.Second, "the kernel to end", func() bool { return kernels(l) == 0 })
 	lab.Wait(t, 20*time.Second, "the proxy to end", func() bool { return len(l.Laptop.Running("kernel proxy")) == 0 })
+	if r := l.Must("kernel", "list", "--host", "gpu1"); !strings.Contains(r.Stdout, name+"  jupyter @ gpu1") {
+		t.Errorf("list:\n%s", r.Stdout)
+	}
+	fails(t, l.Run("kernel", "add", "jupyter", "--host", ".", "--laptop"), 2, "--laptop is for one of another")
+	l.Must("kernel", "remove", name)
+	if left := l.Laptop.ShAs(lab.Me, "ls ~/.local/share/jupyter/kernels"); left != "" {
+		t.Errorf("left: %s", left)
+	}
 }
 
 // A window that goes leaves its kernel to the next one of the same name; one
@@ -179,21 +188,20 @@ func TestLaptopKernel_Adopted(t *testing.T) {
 	lab.Wait(t, 20*time.Second, "the kernels to end", func() bool { return kernels(l) == 0 })
 }
 
+// death is an end that nobody asked for, and what is said of it.
+type death struct {
+	what, says string
+	kill       func(e *editor)
+}
+
 // What ends a kernel that nobody asked to end is told in words, and nothing is
-// left here.
+// left.
 func TestLaptopKernel_Death(t *testing.T) {
 	t.Parallel()
 	l, name := newLaptopKernel(t)
-	host, spec := l.Host("gpu1"), "/home/me/.local/share/jupyter/kernels/"+name+"/kernel.json"
-	l.Laptop.WriteFile(lab.Me, spec, strings.Replace(l.Laptop.ReadFile(spec), `"proxy",`, `"proxy", "--keep", "3s",`, 1))
-	type death struct {
-		what, says string
-		kill       func(e *editor)
-	}
+	host := l.Host("gpu1")
 	deaths := []death{
 		{"the kernel is killed", "killed (signal KILL), as the system does when memory is full", func(*editor) { host.Kill("ipykernel_launcher", syscall.SIGKILL) }},
-		{"what watches it is killed", "is lost", func(*editor) { host.Kill("supervise.py", syscall.SIGKILL) }},
-		{"the host is started again", "is lost", func(*editor) { reboot(l, host) }},
 		{"the holder is killed", "was closed on this computer", func(*editor) { l.Laptop.Kill("holder", syscall.SIGKILL) }},
 	}
 	if group, file := memoryGroup(t); group != "" {
@@ -203,6 +211,27 @@ func TestLaptopKernel_Death(t *testing.T) {
 			e.ask(`bool(kc.execute("x = bytearray(600 << 20)"))`, "True")
 		}})
 	}
+	die(t, l, name, deaths)
+}
+
+// The same for all that was on the host.
+func TestSoak_LaptopKernelLost(t *testing.T) {
+	if os.Getenv("NBREMOTE_SOAK") == "" {
+		t.Skip("make soak")
+	}
+	t.Parallel()
+	l, name := newLaptopKernel(t)
+	host := l.Host("gpu1")
+	die(t, l, name, []death{
+		{"what watches it is killed", "is lost", func(*editor) { host.Kill("supervise.py", syscall.SIGKILL) }},
+		{"the host is started again", "is lost", func(*editor) { reboot(l, host) }},
+	})
+}
+
+func die(t *testing.T, l *lab.Lab, name string, deaths []death) {
+	t.Helper()
+	host, spec := l.Host("gpu1"), "/home/me/.local/share/jupyter/kernels/"+name+"/kernel.json"
+	l.Laptop.WriteFile(lab.Me, spec, strings.Replace(l.Laptop.ReadFile(spec), `"proxy",`, `"proxy", "--keep", "3s",`, 1))
 	for _, c := range deaths {
 		e := newEditor(t, l)
 		e.ask(`begin("`+name+`", stderr="/home/me/said")`, "None")

@@ -3,7 +3,6 @@ package test
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"testing"
 	"time"
 
@@ -117,24 +116,4 @@ func newLaptopKernelOf(t *testing.T, prefix string) (*lab.Lab, string) {
 
 func kernelOf(prefix string) string {
 	return `{"argv": ["` + prefix + `/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "my_venv", "language": "python", "metadata": {"debugger": true}}`
-}
-
-// An environment becomes a kernel of the host and of the laptop, where nbclient
-// runs a notebook by it.
-func TestLaptopKernel_ByNbclient(t *testing.T) {
-	t.Parallel()
-	l := lab.New(t, lab.Chain{})
-	name := laptopKernel(t, l, lab.Jupyter)
-	out := runCells(t, l, name, []string{"import sys, os\nprint(sys.prefix, os.uname().nodename)", "1+1"}).must(t)
-	if !strings.Contains(out, lab.Jupyter+" gpu1") || !strings.Contains(out, `"text/plain": "2"`) {
-		t.Errorf("%s", out)
-	}
-	if r := l.Must("kernel", "list", "--host", "gpu1"); !strings.Contains(r.Stdout, name+"  jupyter @ gpu1") {
-		t.Errorf("list:\n%s", r.Stdout)
-	}
-	fails(t, l.Run("kernel", "add", "jupyter", "--host", ".", "--laptop"), 2, "--laptop is for one of another")
-	l.Must("kernel", "remove", name)
-	if left := l.Laptop.ShAs(lab.Me, "ls ~/.local/share/jupyter/kernels"); left != "" {
-		t.Errorf("left: %s", left)
-	}
 }
