@@ -54,7 +54,7 @@ func TestBench_LaptopKernel(t *testing.T) {
 			name := laptopKernel(t, l, "my_venv")
 			var alone, start, beyond, ours, twins []time.Duration
 			memory := 0.0
-			for range 3 {
+			for range turns {
 				own := asSeconds(t, host.ShAs(lab.Me, laptopPython+" -c '"+onHostAlone+"'"))
 				e, twin := newEditor(t, l), newEditor(t, l)
 				began := e.seconds(`begin("` + name + `")`)
