@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -336,4 +337,37 @@ func TestPut_DoesNotArrive(t *testing.T) {
 	if r, err := h.put(t, h, Wish{From: []string{h.here + "/big"}, To: "big"}); err != nil || r.Files != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
+}
+
+// A file that changes while it is read is copied as it was read, which is said.
+func TestCopy_Changed(t *testing.T) {
+	h := newHost(t)
+	grow := func(name string) {
+		f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.WriteString("more")
+			f.Close()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	changed := func(r Result, err error, to string) {
+		t.Helper()
+		if i, serr := os.Stat(to); err != nil || serr != nil || r.Files != 1 || r.Failed != 1 || r.Troubles[0].Class != Changed || i.Size() != 9<<20 {
+			t.Errorf("%+v, %v, %v", r, err, serr)
+		}
+	}
+	write(t, h.here+"/up", 9<<20, 0o600)
+	r, err := h.put(t, meddling{h, 2 << 20, func([]byte, int) { grow(h.here + "/up") }}, Wish{From: []string{h.here + "/up"}, To: ""})
+	changed(r, err, h.home+"/up")
+
+	write(t, h.home+"/down", 9<<20, 0o600)
+	once := sync.OnceFunc(func() { grow(h.home + "/down") })
+	r, err = Get(limit(t), h, Wish{From: []string{"down"}, To: h.here}, func(now State) {
+		if now.Bytes > 1<<20 {
+			once()
+		}
+	})
+	changed(r, err, h.here+"/down")
 }
