@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
 // AttachOptions say how a command connects.
@@ -32,17 +33,28 @@ type Attachment struct {
 
 // Attach connects to the holder and, if its line is not up, has it dialled.
 func (c *Client) Attach(ctx context.Context, opts AttachOptions) (*Attachment, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	if !opts.Fresh { // which takes as long as the host
+		defer time.AfterFunc(testOnlyAnswer, func() { cancel(errSilent) }).Stop()
+	}
 	resp, err := c.do(ctx, http.MethodPost, "/v1/attach", opts)
+	if err == nil {
+		err = failed(resp)
+	}
 	if err != nil {
-		cancel()
+		cancel(nil)
 		return nil, err
 	}
-	if err := failed(resp); err != nil {
-		cancel()
-		return nil, err
-	}
-	return &Attachment{body: resp.Body, events: json.NewDecoder(resp.Body), cancel: cancel}, nil
+	return &Attachment{body: resp.Body, events: json.NewDecoder(resp.Body), cancel: func() { cancel(nil) }}, nil
+}
+
+// testOnlyAnswer is how long a holder may take to say that it has heard.
+var testOnlyAnswer = 10 * time.Second
+
+// errSilent: it is there and says nothing, as one that was stopped.
+var errSilent = &Error{
+	Text: "the background process that holds the line does not answer", ClassName: "line",
+	HintText: "see whether it is stopped: ps -o pid,stat,args -C nbremote",
 }
 
 // Next waits for the next event. It ends with the context of Attach; an end of

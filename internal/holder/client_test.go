@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // What comes in one piece with the answer is not lost, whoever copies.
@@ -63,5 +64,26 @@ func TestClient_HolderEnds(t *testing.T) {
 	var classed interface{ Class() string }
 	if !errors.Is(err, ErrNone) || !errors.As(err, &classed) || classed.Class() != "line" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A holder that is stopped answers nobody: what asks it for a line, or to end,
+// says so and does not wait for ever.
+func TestClient_HolderIsStopped(t *testing.T) {
+	defer func(d time.Duration) { testOnlyAnswer = d }(testOnlyAnswer)
+	testOnlyAnswer = 50 * time.Millisecond
+	sock := filepath.Join(newPlace(t).Run, "x.sock")
+	l, err := net.Listen("unix", sock) // the kernel takes connections, nobody else does
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := &Client{Sock: sock}
+	_, attach := c.Attach(limit(t), AttachOptions{})
+	for what, err := range map[string]error{"attach": attach, "close": c.Close(limit(t))} {
+		var e *Error
+		if !errors.As(err, &e) || errors.Is(err, ErrNone) || e.Error() != "the background process that holds the line does not answer" || e.Class() != "line" {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
