@@ -22,7 +22,7 @@ type cpCmd struct {
 func (c *cpCmd) Help() string {
 	return "As cp -r does it: into DST if that is a folder, else to that name. On the host a PATH without / is in your home. " +
 		"A cut is waited out. Files that are there already, of the same size and time or of the same bytes, are not sent again, so " +
-		"a copy that was broken off goes on when it is given again. Another file under the same name is left as it is, and is an error."
+		"a copy that was broken off goes on when it is given again, a folder in the same place. Another file under the same name is left as it is, and is an error."
 }
 
 // copyPlan is what is to be copied.

@@ -151,6 +151,9 @@ func (r *receiver) finish() error {
 			}
 		}
 	}
+	if r.name != "" && r.Failed == 0 {
+		r.root.Remove(named(r.name, ".copy"))
+	}
 	for _, d := range slices.Backward(r.made) {
 		i, err := r.root.Lstat(d.path)
 		if err == nil && i.IsDir() {

@@ -17,9 +17,11 @@ import (
 // go on with; its name is found again by the name that it is to have.
 const keep = 1 << 20
 
-func part(rel string) string {
+func part(rel string) string { return named(rel, ".part") }
+
+func named(rel, end string) string {
 	sum := sha256.Sum256([]byte(path.Base(rel)))
-	return path.Join(path.Dir(rel), ".nbremote-"+hex.EncodeToString(sum[:8])+".part")
+	return path.Join(path.Dir(rel), ".nbremote-"+hex.EncodeToString(sum[:8])+end)
 }
 
 func beside(rel string) string {

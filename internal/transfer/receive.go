@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,10 +75,10 @@ func (r *receiver) find() (err error) {
 	folder := to
 	i, err := os.Stat(to)
 	switch {
-	case err == nil && i.IsDir():
+	case err == nil && i.IsDir() && !r.goesOn():
 	case r.wish.Folder || strings.HasSuffix(to, string(filepath.Separator)) || strings.HasSuffix(to, "/"):
 		return &localError{fmt.Errorf("find the folder %s: there is none here", to), "not-found"}
-	case err == nil && !i.Mode().IsRegular():
+	case err == nil && !i.Mode().IsRegular() && !i.IsDir():
 		return &localError{fmt.Errorf("write to %s: it is no file and no folder", to), "other"}
 	default:
 		folder, r.name = filepath.Split(to)
@@ -92,6 +93,38 @@ func (r *receiver) find() (err error) {
 		return &localError{fmt.Errorf("open the folder %s: %w", folder, cause(err)), "other"}
 	}
 	return nil
+}
+
+// A mark stands beside a folder that a source is copied to under another name,
+// until it is whole: the same copy, given again, goes on in it and not into it.
+
+// goesOn says whether there is one of this copy.
+func (r *receiver) goesOn() bool {
+	to := filepath.ToSlash(r.wish.To)
+	if r.wish.Folder || len(r.wish.From) != 1 || strings.HasSuffix(to, "/") {
+		return false
+	}
+	root, err := os.OpenRoot(filepath.Dir(r.wish.To))
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	name := named(path.Base(to), ".copy")
+	i, err := root.Lstat(name)
+	if err != nil || !i.Mode().IsRegular() || i.Size() > 4096 {
+		return false
+	}
+	raw, err := root.ReadFile(name)
+	return err == nil && string(raw) == r.wish.From[0]
+}
+
+// mark says that the folder of that name has just been begun.
+func (r *receiver) mark(name string) {
+	r.root.Remove(named(name, ".copy"))
+	if f, err := r.root.OpenFile(named(name, ".copy"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		f.WriteString(r.wish.From[0])
+		f.Close()
+	}
 }
 
 // cause is an error of a file without the path, which is said beside it.
@@ -246,6 +279,9 @@ func (r *receiver) directory(e entry, rel string) error {
 			folder := e
 			folder.path = rel
 			r.made = append(r.made, folder)
+			if rel == r.name {
+				r.mark(rel)
+			}
 		}
 	}
 	r.dirs[e.path] = rel

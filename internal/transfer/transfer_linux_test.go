@@ -238,7 +238,7 @@ func TestCopy_GoesOn(t *testing.T) {
 		if _, err := os.Stat(to + "/big"); err == nil {
 			t.Errorf("%s: half of it has its name", way)
 		}
-		left, _ := filepath.Glob(to + "/.nbremote-*")
+		left := glob(t, to+"/.nbremote-*")
 		if way == "put" { // its Python was killed
 			for _, name := range left {
 				os.Remove(name)
@@ -257,10 +257,68 @@ func TestCopy_GoesOn(t *testing.T) {
 		if n := got.Load(); n > 7<<20 || n == 0 {
 			t.Errorf("%s: it began anew: %d bytes", way, n)
 		}
-		if left, _ := filepath.Glob(to + "/.nbremote-*"); len(left) != 0 {
+		if left := glob(t, to+"/.nbremote-*"); len(left) != 0 {
 			t.Errorf("%s: left %q", way, left)
 		}
 	}
+}
+
+// A folder that is copied to another name and breaks goes on in it, and is not
+// copied into it; once it is whole, the next copy is.
+func TestCopy_FolderGoesOn(t *testing.T) {
+	for _, way := range []string{"get", "put"} {
+		h := newHost(t)
+		from, to := h.home, h.here
+		copying, wish := h.get, Wish{From: []string{"proj"}, To: h.here + "/new"}
+		if way == "put" {
+			from, to = h.here, h.home
+			copying, wish = h.put, Wish{From: []string{h.here + "/proj"}, To: "new"}
+		}
+		write(t, from+"/proj/a", 1<<10, 0o600)
+		write(t, from+"/proj/sub/b", 6<<20, 0o600)
+		var lost *BrokenError
+		if r, err := copying(t, breaking{h, 4 << 20}, wish); !errors.As(err, &lost) {
+			t.Fatalf("%s: %+v, %v", way, r, err)
+		}
+		if _, err := os.Stat(to + "/new/a"); err != nil {
+			t.Fatalf("%s: it did not break on its way: %v", way, err)
+		}
+		other := wish
+		other.From = []string{filepath.Dir(wish.From[0]) + "/elsewhere"}
+		write(t, from+"/elsewhere/c", 10, 0o600)
+		if r, err := copying(t, h, other); err != nil || r.Failed != 0 {
+			t.Errorf("%s, of another: %+v, %v", way, r, err)
+		}
+		for again := range 2 {
+			if r, err := copying(t, h, wish); err != nil || r.Failed != 0 {
+				t.Errorf("%s, again %d: %+v, %v", way, again, r, err)
+			}
+			_, below := os.Stat(to + "/new/proj")
+			if (below == nil) != (again == 1) {
+				t.Errorf("%s, again %d: %v", way, again, below)
+			}
+		}
+		os.RemoveAll(to + "/new/elsewhere")
+		os.RemoveAll(to + "/new/proj")
+		for _, name := range glob(t, to+"/new/sub/.nbremote-*") { // its Python was killed
+			os.Remove(name)
+		}
+		if got, want := listing(t, to+"/new"), listing(t, from+"/proj"); got != want {
+			t.Errorf("%s: %s, want %s", way, got, want)
+		}
+		if left := glob(t, to+"/.nbremote-*"); len(left) != 0 {
+			t.Errorf("%s: left %q", way, left)
+		}
+	}
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 // counting counts the bytes of a pipe.

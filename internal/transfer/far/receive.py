@@ -5,8 +5,42 @@ def beside(path, name):
     return os.path.join(os.path.dirname(path), b".nbremote-" + name)
 
 
+def named(path, end):
+    return beside(path, hashlib.sha256(os.path.basename(path)).hexdigest()[:16].encode() + end)
+
+
 def part(path):
-    return beside(path, hashlib.sha256(os.path.basename(path)).hexdigest()[:16].encode() + b".part")
+    return named(path, b".part")
+
+
+class Mark:
+    """Stands beside a folder that a source is copied to under another name, until
+    it is whole: the same copy, given again, goes on in it and not into it."""
+
+    def __init__(self, dest, name):
+        self.dest, self.name, self.path = dest, name, named(dest, b".copy")
+
+    def stands(self):
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return False
+        with os.fdopen(fd, "rb") as f:
+            return f.read(4096) == self.name
+
+    def set(self):
+        self.take()
+        try:
+            with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as f:
+                f.write(self.name)
+        except OSError:
+            pass
+
+    def take(self):
+        try:
+            os.unlink(self.path)
+        except OSError:
+            pass
 
 
 def identity(path):
@@ -103,20 +137,23 @@ class Receiver:
         self.folder = b"folder" in spec  # it has to be one
         self.base, self.paths, self.files, self.made, self.links = None, {}, [], [], []
         self.already, self.done, self.got, self.told = 0, 0, 0, 0.0
-        self.now = self.into = None
+        self.now = self.into = self.mark = None
+        self.whole = True
 
     def place(self, name):
         """Where the next source goes."""
         if self.base is None:
-            self.into = os.path.isdir(self.dest)
+            going_on = not self.folder and not self.dest.endswith(b"/") and Mark(self.dest, name).stands()
+            self.into = os.path.isdir(self.dest) and not going_on
         if self.into:
             self.base = os.path.join(self.dest, name) if name else self.dest
             return
         if self.folder or self.base is not None:
             raise Fail(b"not-found", b"find the folder " + self.dest + b": there is none")
-        if os.path.lexists(self.dest) and not os.path.isfile(self.dest):
+        if os.path.lexists(self.dest) and not os.path.isfile(self.dest) and not os.path.isdir(self.dest):
             raise Fail(b"other", b"write to " + self.dest + b": it is no file and no folder")
         self.base = self.dest.rstrip(b"/")
+        self.mark = Mark(self.base, name)
         above = os.path.dirname(self.base)
         if not os.path.isdir(above):
             raise Fail(b"not-found", b"find the folder " + above + b": there is none")
@@ -157,6 +194,7 @@ class Receiver:
         out.flush()
 
     def failed(self, path, e):
+        self.whole = False
         if e.errno in FULL:
             raise Fail(b"missing", b"write " + path + b": " + words(e))
         out.trouble(b"exists" if e.errno == errno.EEXIST else b"other", path, words(e))
@@ -167,6 +205,8 @@ class Receiver:
         try:
             os.mkdir(path, mode | 0o700)
             self.made.append((path, mode, mtime))
+            if self.mark and path == self.base:
+                self.mark.set()
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(path).st_mode) and path != self.dest:
                 raise OSError(errno.EEXIST, "it is there, and no folder")
@@ -225,6 +265,7 @@ class Receiver:
                     self.done += 1
                 elif self.now is not None:
                     self.now.drop()
+                    self.whole = False
                 self.now = None
             elif name == b"same":
                 number, same = value.split()
@@ -274,6 +315,8 @@ class Receiver:
                 os.utime(path, ns=(mtime, mtime))
             except OSError as e:
                 self.failed(path, e)
+        if self.mark and self.whole:
+            self.mark.take()
         out.field(b"done", b"%d %d %d" % (self.done, self.already, self.got))
         out.flush()
 
