@@ -80,7 +80,8 @@ func TestClient_HolderIsStopped(t *testing.T) {
 	defer l.Close()
 	c := &Client{Sock: sock}
 	_, attach := c.Attach(limit(t), AttachOptions{})
-	for what, err := range map[string]error{"attach": attach, "close": c.Close(limit(t))} {
+	_, status := c.Status(limit(t))
+	for what, err := range map[string]error{"attach": attach, "status": status, "close": c.Close(limit(t))} {
 		var e *Error
 		if !errors.As(err, &e) || errors.Is(err, ErrNone) || e.Error() != "the background process that holds the line does not answer" || e.Class() != "line" {
 			t.Errorf("%s: %v", what, err)
