@@ -83,7 +83,7 @@ func (e *NotFoundError) Class() string { return "not-found" }
 
 // MissingError is a host without the Jupyter that is needed.
 type MissingError struct {
-	What   string // "find Jupyter: none"
+	What   string // "none": what became of the search for it
 	Looked string // where
 	Try    string
 }

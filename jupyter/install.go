@@ -79,7 +79,7 @@ func (h *Host) Pick(env string) (Install, error) {
 		if len(h.Installs) > 0 {
 			return h.Installs[0], nil
 		}
-		return Install{}, &MissingError{What: "find Jupyter: none", Looked: h.looked(), Try: "-y installs it; or --env PATH"}
+		return Install{}, &MissingError{What: "none", Looked: h.looked(), Try: "-y installs it; or --env PATH"}
 	}
 	for _, i := range slices.Concat(h.Installs, h.bare) {
 		if !i.asked && i.Name != env && i.Name != "conda "+env && i.Prefix != strings.TrimSuffix(env, "/") {
@@ -89,12 +89,12 @@ func (h *Host) Pick(env string) (Install, error) {
 			return i, nil
 		}
 		return Install{}, &MissingError{
-			What: fmt.Sprintf("find Jupyter in %s: the environment has none", env),
+			What: fmt.Sprintf("the environment %s has none", env),
 			Try:  path.Join(i.Prefix, "bin/python") + " -m pip install jupyterlab ipykernel" + h.others(),
 		}
 	}
 	return Install{}, &MissingError{
-		What:   fmt.Sprintf("find the environment %s: none of that name", env),
+		What:   fmt.Sprintf("no environment %s", env),
 		Looked: h.looked(), Try: "--env PATH" + h.others(),
 	}
 }

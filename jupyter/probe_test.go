@@ -107,7 +107,7 @@ func TestR2_NoJupyter(t *testing.T) {
 	h := probed(t, r, Look{})
 	var missing *MissingError
 	_, err := h.Pick("")
-	if !errors.As(err, &missing) || err.Error() != "find Jupyter: none" || !strings.Contains(missing.Cause(), "pipx") {
+	if !errors.As(err, &missing) || err.Error() != "none" || !strings.Contains(missing.Cause(), "pipx") {
 		t.Errorf("%v %q", err, h.Installs)
 	}
 	if how, err := h.CanInstall(); how != "venv" && err == nil {

@@ -31,7 +31,7 @@ func TestR1_NoTmux(t *testing.T) {
 func TestR2_NoJupyter(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{Jupyter: "none"})
-	fails(t, l.Run("open", "--no-browser", "gpu1"), 7, "find Jupyter on gpu1", "try:")
+	fails(t, l.Run("open", "--no-browser", "gpu1"), 7, "error: find Jupyter on gpu1: none", "try:")
 	x := l.Pty("open", "--no-browser", "gpu1")
 	x.Expect("Install JupyterLab in ~/.local/share/nbremote/jupyter?", 20*time.Second)
 	x.Type("n\r")

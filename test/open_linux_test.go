@@ -156,6 +156,9 @@ func TestOpen_TwiceCloseRestartStop(t *testing.T) {
 	if r := l.Must("logs", "gpu1"); !strings.Contains(r.Stdout, "erver") || strings.Contains(r.Stdout, first.Token) {
 		t.Errorf("logs: %s", r.Stdout)
 	}
+	fails(t, l.Run("status", "gpu1/typo"), 3, "no such session is open here", "nbremote ls")
+	fails(t, l.Run("stop", "-y", "gpu1/typo"), 3, "find gpu1/typo: it does not run", "nbremote ls")
+	fails(t, l.Run("open", "--no-browser", "--port", "80", "gpu1"), 1, "a port below 1024 needs root", "leave out --port")
 	l.Must("close", "gpu1")
 	if r := l.Must("ls"); strings.Contains(r.Stdout, "gpu1") {
 		t.Errorf("ls after close: %s", r.Stdout)

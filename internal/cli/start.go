@@ -129,7 +129,7 @@ func (c *openCmd) installed(a *app, line *line, step *ui.Step, w where, host *ju
 		step.Fail("")
 		return install, errors.Join(none, cannot)
 	}
-	step.Warn(err.Error())
+	step.Warn("no Jupyter")
 	answer, err := a.choose("Install JupyterLab in ~/.local/share/nbremote/jupyter? 300 MB, about 1 min", "Y/n")
 	if err != nil || answer != "y" {
 		return install, none

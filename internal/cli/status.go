@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -123,6 +124,12 @@ func (c *statusCmd) Run(a *app) error {
 	}
 }
 
+// hasSession says whether one of that name is known here.
+func hasSession(s holder.Status, name string) bool {
+	return slices.ContainsFunc(s.Pages, func(p holder.Page) bool { return p.Session == name }) ||
+		slices.ContainsFunc(s.Scripts, func(one holder.Script) bool { return one.Name == name })
+}
+
 // look asks the holders, and through them the hosts.
 func (c *statusCmd) look(a *app) ([]hostStatus, error) {
 	open := a.open()
@@ -135,6 +142,9 @@ func (c *statusCmd) look(a *app) ([]hostStatus, error) {
 		s, err := a.openHolder(w, "look at")
 		if err != nil {
 			return nil, err
+		}
+		if w.Session != "" && !hasSession(s, w.Session) {
+			return nil, notFound(fmt.Sprintf("look at %s: no such session is open here", w), "nbremote ls")
 		}
 		wanted = []holder.Status{s}
 	}

@@ -74,7 +74,8 @@ func (c *stdioCmd) dial(a *app) (net.Conn, error) {
 		target.Port = c.Port
 	}
 	if target.Via == nil {
-		return sshx.Reach(a.ctx, target)
+		far, err := sshx.Reach(a.ctx, target)
+		return far, dialFailed(target, err)
 	}
 	gateway, err := a.gateway(target.Via)
 	if err != nil {
@@ -83,7 +84,15 @@ func (c *stdioCmd) dial(a *app) (net.Conn, error) {
 	// Not attached any longer: a question would come in the middle of what the
 	// person does at this terminal.
 	defer gateway.attached.Close()
-	return gateway.Dial(a.ctx, "tcp", target.Address())
+	far, err := gateway.Dial(a.ctx, "tcp", target.Address())
+	return far, dialFailed(target, err)
+}
+
+func dialFailed(t *sshx.Target, err error) error {
+	if err == nil || classOf(err) != "" {
+		return err
+	}
+	return &problem{fmt.Sprintf("connect to %s: %v", t.Name, err), "connect", "nbremote doctor " + shellWord(t.Name)}
 }
 
 // gateway is the line to a gateway, up.

@@ -63,7 +63,7 @@ func runs(host *jupyter.Host, name string) bool {
 }
 
 func notRunning(w where, full string) error {
-	return notFound("find "+full+": it does not run", "nbremote open "+w.String())
+	return notFound("find "+full+": it does not run", "nbremote ls; nbremote open "+shellWord(w.Host)+" starts one")
 }
 
 // restartCmd starts Jupyter anew in the same session, at the same address.

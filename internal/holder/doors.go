@@ -73,7 +73,7 @@ func (ps *pages) house(p *page, session string, asked int) error {
 		err = ps.enter(p, own, webproxy.Listen)
 	}
 	if err != nil && asked != 0 {
-		return err
+		return notListening(err, asked, "leave out --port: a free one is found and kept")
 	}
 	if p.port() == 0 {
 		l, err := ps.free(session)
