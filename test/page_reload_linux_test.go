@@ -130,8 +130,9 @@ func TestReload_InACutLosesNothing(t *testing.T) {
 	byBrowser.try(browserReload)
 	twin.try(browserReload)
 	shot(t, byScript, "../docs/img/page-in-a-cut.png")
-	time.Sleep(20 * time.Second) // how long the cut lasts is what is tested
+	time.Sleep(15 * time.Second) // how long the cut lasts is what is tested
 	byBrowser.try(browserReload)
+	time.Sleep(5 * time.Second) // a browser with much to do asks late: after the mend it would be a reload like any
 	x.Laptop.Mend()
 	for _, p := range []*labTab{byBrowser, byScript} {
 		lost, wrong, idle := p.finished(n, 60*time.Second)

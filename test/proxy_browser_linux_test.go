@@ -46,11 +46,16 @@ func shows(t *testing.T, tab context.Context, url string) string {
 	if err := chromedp.Do(limited, chromedp.Navigate(url)); err != nil {
 		return err.Error()
 	}
-	text, err := chromedp.Run(limited, chromedp.Evaluate[string]("document.body.innerText"))
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(text)
+	var text string
+	lab.Wait(t, 30*time.Second, "a text at "+url, func() bool {
+		var err error
+		if text, err = chromedp.Run(limited, chromedp.Evaluate[string]("document.body.innerText")); err != nil {
+			text = err.Error()
+		}
+		text = strings.TrimSpace(text)
+		return text != ""
+	})
+	return text
 }
 
 // A real Chromium shows the far page by the PAC script, and the rest directly;

@@ -75,6 +75,10 @@ var children = map[string]func(*UI){
 	"steps": func(u *UI) {
 		s := u.Start("gpu1", "signing in to a host with a name that is long")
 		time.Sleep(showAfter + 50*time.Millisecond)
+		shown := func() bool { u.mu.Lock(); defer u.mu.Unlock(); return s.shown || !u.moves }
+		for end := time.Now().Add(10 * time.Second); !shown() && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
 		report(u.Ask(context.Background(), "Passcode: ", true))
 		s.Done("signed in")
 		u.Error(errors.New("the end"), "")
