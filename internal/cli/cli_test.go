@@ -4,6 +4,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"nbremote/internal/config"
+	"nbremote/internal/holder"
 )
 
 func TestParse_TakesWhatStandsAfterDashes(t *testing.T) {
@@ -69,7 +72,7 @@ func TestStop_RefusesWhatContradicts(t *testing.T) {
 		if _, err := parse(parser, &cmds, args); err != nil {
 			t.Fatal(err)
 		}
-		if err := cmds.Stop.check(); classOf(err) != "usage" {
+		if err := cmds.Stop.check(&app{place: holder.Place{Run: t.TempDir()}, config: &config.Config{}}); classOf(err) != "usage" {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

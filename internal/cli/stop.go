@@ -23,7 +23,7 @@ type stopCmd struct {
 
 // Run asks when a kernel is busy, ends Jupyter, and closes its port.
 func (c *stopCmd) Run(a *app) error {
-	if err := c.check(); err != nil {
+	if err := c.check(a); err != nil {
 		return err
 	}
 	if c.All || c.Idle != nil {

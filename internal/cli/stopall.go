@@ -117,7 +117,7 @@ func (a *app) stopSession(line *line, full, name string) error {
 }
 
 // check refuses what is no time, and all together with one of them.
-func (c *stopCmd) check() error {
+func (c *stopCmd) check(a *app) error {
 	if c.Idle != nil && *c.Idle < time.Second {
 		return usage("read --idle: at least a second", "--idle 8h")
 	}
@@ -126,6 +126,9 @@ func (c *stopCmd) check() error {
 	}
 	w, err := parseWhere(c.Host)
 	if err == nil && (w.Session != "" || w.Path != "") {
+		if err := a.onlyWithSSH(w, "stop"); err != nil {
+			return err
+		}
 		return usage("read stop "+quoted(c.Host)+" and --all: one of them, or all of "+w.Host, "nbremote stop "+c.Host+", or nbremote stop "+w.Host+" --all")
 	}
 	return nil
