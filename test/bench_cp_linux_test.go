@@ -11,8 +11,13 @@ import (
 // TestBench_Cp: 1 GiB each way, in turn with scp, with a connection that is open
 // already on either side; and ten thousand small files.
 func TestBench_Cp(t *testing.T) {
-	const bytes, pairs = 1 << 30, 3
-	l := benchLab(t, lab.Chain{Jupyter: "none"})
+	bench(t)
+	t.Run("loopback", func(t *testing.T) { benchCopy(t, 1<<30, 3, 0) })
+	t.Run("20 ms", func(t *testing.T) { benchCopy(t, 256<<20, 5, 10*time.Millisecond) })
+}
+
+func benchCopy(t *testing.T, bytes, pairs int, delay time.Duration) {
+	l := benchLab(t, lab.Chain{Jupyter: "none", Delay: delay})
 	host := l.Hosts[0]
 	host.ShAs(lab.Me, fmt.Sprintf("head -c %d /dev/urandom >big", bytes))
 	l.Must("run", "gpu1", "--", "true")
@@ -34,7 +39,7 @@ func TestBench_Cp(t *testing.T) {
 			m.ShAs(lab.Me, "rm a b")
 		}
 	}
-	rowHeader(fmt.Sprintf("a copy, %d MiB, no delay, %d paired turns, MB/s", bytes>>20, pairs))
+	rowHeader(fmt.Sprintf("a copy, %d MiB, a round trip of %v, %d paired turns, MB/s", bytes>>20, 2*delay, pairs))
 	for way, name := range []string{"from", "to"} {
 		row("nbremote cp, "+name+" the host", all[2*way], 1, "")
 		row("scp, "+name+" the host", all[2*way+1], 1, "")
