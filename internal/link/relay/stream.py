@@ -207,7 +207,7 @@ class Stream:
 
     def consumed(self, n):
         self.used += n
-        if self.fin_got or self.gone or self.granted - self.used > self.window // 2:
+        if self.fin_got or self.gone or self.granted - self.used > self.window // 4 * 3:
             return
         self.tune()
         if self.used + self.window > self.granted:
