@@ -86,11 +86,11 @@ func (w *Window) script() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	b.WriteString(remote.Prelude + remote.Dirs + session.Lib + remote.Compact(laptopText))
+	b.WriteString(remote.Prelude + remote.Dirs + session.Lib + session.Place + remote.Compact(laptopText))
 	for _, v := range [][2]string{
-		{"L_NAME", w.Name}, {"L_SPEC", w.Spec}, {"L_DIR", w.Dir}, {"L_FOR", w.forWhom()}, {"L_KIND", string(spec)},
+		{"L_NAME", w.Name}, {"L_SPEC", w.Spec}, {"R_DIR", w.Dir}, {"L_FOR", w.forWhom()}, {"L_KIND", string(spec)},
 		{"L_WISH", strings.TrimSuffix(string(wish), "}")}, {"L_SUPERVISE", superviseText},
-		{"L_RUN", `exec "$L_PY" -I -S ./supervise.py "$S_RUN"` + "\n"},
+		{"L_RUN", `exec "$R_PY" -I -S ./supervise.py "$S_RUN"` + "\n"},
 	} {
 		b.WriteString(v[0] + "=" + quote(v[1]) + "\n")
 	}

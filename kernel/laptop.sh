@@ -1,21 +1,4 @@
 # A kernel for a window on somebody's laptop, in a session of its own.
-l_dir() {
-	case $L_DIR in
-	'' | '~') L_AT=$HOME ;;
-	'~/'*) L_AT=$HOME/${L_DIR#'~/'} ;;
-	/*) L_AT=$L_DIR ;;
-	*) L_AT=$HOME/$L_DIR ;;
-	esac
-	[ -d "$L_AT" ] || fail not-found "find the directory $L_AT: there is none"
-	(cd -- "$L_AT") 2>/dev/null || fail not-found "enter the directory $L_AT: not allowed"
-}
-
-# A shim would set an environment that is not the one asked for.
-l_python() {
-	L_PY=$(command -v python3)
-	case $L_PY in */shims/*) [ ! -x /usr/bin/python3 ] || L_PY=/usr/bin/python3 ;; esac
-	[ -n "$L_PY" ] || fail missing "keep a kernel for another computer: that needs Python 3 there"
-}
 
 # A JSON string of a path, whose bytes may be any but control characters.
 l_json() {
@@ -63,17 +46,18 @@ l_begin() {
 
 l_start() {
 	[ -f "$L_SPEC/kernel.json" ] || fail not-found "find the kernel $L_NAME: no kernel.json in $L_SPEC"
-	l_dir
-	l_python
+	r_place
+	r_python
+	[ -n "$R_PY" ] || fail missing "keep a kernel for another computer: that needs Python 3 there"
 	session_make "$1" "$2"
 	session_run "$1"
 	rm -f "$S_RUN/c"
 	# The key is in a variable of the shell and in a file that is ours alone.
-	write_file "$S_RUN/wish" "$L_WISH,\"dir\":$(l_json "$L_AT"),\"spec\":$(l_json "$L_SPEC")}" &&
+	write_file "$S_RUN/wish" "$L_WISH,\"dir\":$(l_json "$R_AT"),\"spec\":$(l_json "$L_SPEC")}" &&
 		write_file "$S_DIR/spec" "$L_KIND" && write_file "$S_DIR/laptop-for" "${L_FOR:-none}" &&
 		write_file "$S_DIR/supervise.py" "$L_SUPERVISE" && write_file "$S_DIR/run.sh" "$L_RUN" ||
 		fail missing "write the kernel's files in $S_DIR and $S_RUN" "df -h $NBR_RUN ~"
-	export L_PY S_RUN
+	export R_PY S_RUN
 	session_begin "$1"
 	NBR_T=0
 	until [ -S "$S_RUN/c" ]; do

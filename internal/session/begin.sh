@@ -1,23 +1,6 @@
 # r_begin ENC NAME…: starts R_TEXT in the first of these sessions that is free.
 # R_DIR: the directory as it was written. Also R_SPEC, R_PUMP, R_OWN, R_DETACH.
 
-# r_short PATH: sets R_SHORT, with ~ for the home.
-r_short() {
-	case $1 in "$HOME") R_SHORT='~' ;; "$HOME"/*) R_SHORT="~${1#"$HOME"}" ;; *) R_SHORT=$1 ;; esac
-}
-
-r_place() {
-	case $R_DIR in
-	'' | '~') R_AT=$HOME ;;
-	'~/'*) R_AT=$HOME/${R_DIR#'~/'} ;;
-	/*) R_AT=$R_DIR ;;
-	*) R_AT=$HOME/$R_DIR ;;
-	esac
-	r_short "$R_AT"
-	[ -d "$R_AT" ] || fail not-found "find the directory $R_SHORT: there is none"
-	(cd -- "$R_AT") 2>/dev/null || fail not-found "enter the directory $R_SHORT: not allowed"
-}
-
 # r_here HOW PATH: a file that is on the other computer; with need, one that
 # may be. Is it here too?
 r_here() {
@@ -38,15 +21,6 @@ r_free() {
 	session_alive "$1" && return 1
 	R_WHY="it is a Jupyter's"
 	[ ! -e "$S_DIR/jupyter-run" ]
-}
-
-# A shim would set an environment that is not the one asked for.
-r_python() {
-	R_PY=$(command -v python3)
-	case $R_PY in */shims/*)
-		if [ -x /usr/bin/python3 ]; then R_PY=/usr/bin/python3; else R_PY=$(python3 -I -S -c 'import sys; print(sys.executable)'); fi
-		;;
-	esac
 }
 
 r_begin() {

@@ -39,7 +39,7 @@ func FindPython(ctx context.Context, r remote.Runner, s Script, modules ...strin
 	probe := s
 	probe.Argv = append([]string{s.Argv[0], "-c", ask}, modules...)
 	var b strings.Builder
-	b.WriteString(remote.Prelude + remote.Compact(beginText) + remote.Compact(environ.Activate) + remote.Compact(environ.Login))
+	b.WriteString(remote.Prelude + Place + remote.Compact(beginText) + remote.Compact(environ.Activate) + remote.Compact(environ.Login))
 	b.WriteString("R_DIR=" + remote.Quote(s.Dir) + "\n" + s.place() + "r_enter() {\n" + probe.enter() + "exec \"$@\"\n}\n" + remote.Compact(pythonText))
 	out, err := r.Run(ctx, b.String())
 	var said *remote.ScriptError

@@ -15,6 +15,13 @@ import (
 //go:embed begin.sh
 var beginText string
 
+//go:embed place.sh
+var placeText string
+
+// Place defines r_place, which sets R_AT to the directory that R_DIR means, and
+// r_python, which sets R_PY.
+var Place = remote.Compact(placeText)
+
 //go:embed pump.py
 var pumpText string
 
@@ -153,7 +160,7 @@ func (s *Script) script() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	b.WriteString(remote.Compact(watchText) + remote.Compact(beginText))
+	b.WriteString(remote.Compact(watchText) + Place + remote.Compact(beginText))
 	detach, pump, term := "", pumpText, ""
 	if s.Detach {
 		detach = "1"
