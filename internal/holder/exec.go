@@ -99,19 +99,14 @@ func (h *holder) exec(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.Close()
-	near, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		reply(w, nil, err)
-		return
-	}
-	if _, err := io.WriteString(near, switching); err != nil {
-		near.Close()
+	near, first, ok := switched(w)
+	if !ok {
 		return
 	}
 	fed := make(chan struct{})
 	go func() {
 		defer close(fed)
-		feed(p, buffered.Reader)
+		feed(p, first)
 	}()
 	tellOutput(near, p, h.spec.Target.Name)
 	near.Close()

@@ -19,19 +19,15 @@ func (h *holder) pipe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.close()
-	near, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		reply(w, nil, err)
+	near, first, ok := switched(w)
+	if !ok {
 		return
 	}
 	defer near.Close()
-	if _, err := io.WriteString(near, switching); err != nil {
-		return
-	}
 	typed := make(chan struct{})
 	go func() {
 		defer close(typed)
-		io.CopyN(p.stdin, buffered.Reader, int64(buffered.Reader.Buffered()))
+		io.CopyN(p.stdin, first, int64(first.Buffered()))
 		io.Copy(p.stdin, onlyReader{near})
 		p.close()
 		io.Copy(io.Discard, near) // what is left unread would reset the answer

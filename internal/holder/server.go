@@ -1,6 +1,7 @@
 package holder
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -193,6 +194,21 @@ type dialRequest struct {
 // switching is the answer after which a connection is a stream.
 const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: stream\r\n\r\n"
 
+// switched makes a request's connection a stream, whose first bytes may have come
+// already; false: it could not, which is said.
+func switched(w http.ResponseWriter) (near net.Conn, first *bufio.Reader, ok bool) {
+	near, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		reply(w, nil, err)
+		return nil, nil, false
+	}
+	if _, err := io.WriteString(near, switching); err != nil {
+		near.Close()
+		return nil, nil, false
+	}
+	return near, buffered.Reader, true
+}
+
 // dialFar joins the command's connection to one that starts on the host.
 func (h *holder) dialFar(w http.ResponseWriter, r *http.Request) {
 	req, ok := read[dialRequest](w, r)
@@ -211,17 +227,13 @@ func (h *holder) dialFar(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer far.Close()
-	near, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		reply(w, nil, err)
+	near, first, ok := switched(w)
+	if !ok {
 		return
 	}
 	defer near.Close()
 	defer h.hold(&h.behind)()
-	if _, err := io.WriteString(near, switching); err != nil {
-		return
-	}
-	join(near, buffered.Reader, far)
+	join(near, first, far)
 }
 
 // far connects to a server of this account on the host once the line is up. The
