@@ -2,7 +2,7 @@
 # a Jupyter wrote under an ID that begins with L_ID.
 l_file() {
 	[ -f "$1" ] && [ -O "$1" ] || return 0
-	[ -z "$L_FOUND" ] || [ "$L_FOUND" -ef "$1" ] || fail usage "connect to $L_ID: the ID of more than one kernel begins so"
+	[ -z "$L_FOUND" ] || [ "$L_FOUND" -ef "$1" ] || fail usage "the ID of more than one kernel begins so" "more of the ID"
 	L_FOUND=$1
 }
 
@@ -16,6 +16,6 @@ elif [ -n "$L_ID" ]; then
 		for l_f in "$l_d/kernel-$L_ID"*.json; do l_file "$l_f"; done
 	done
 fi
-[ -n "$L_FOUND" ] || fail not-found "connect to $L_ID: no such kernel runs there, or it has no connection file"
+[ -n "$L_FOUND" ] || fail not-found "no such kernel runs there, or it has no connection file" "nbremote kernel list"
 put file "$L_FOUND"
 putfile text "$L_FOUND" 65536

@@ -47,7 +47,7 @@ func TestKernel_Connect(t *testing.T) {
 	if mode := l.Laptop.Sh("stat -c %a " + file); mode != "600\n" {
 		t.Errorf("the mode of its file: %s", mode)
 	}
-	fails(t, l.Run("kernel", "connect", "gpu1", "nosuch"), 3, "no such kernel runs there")
+	fails(t, l.Run("kernel", "connect", "gpu1", "nosuch"), 3, "connect to kernel nosuch on gpu1: no such kernel runs there", "nbremote kernel list")
 	e := newEditor(t, l)
 	e.ask(`begin("`+name+`", transport="ipc")`, "None") // sockets here, ports there
 	e.ask(`run("kept = 43")`, "ok")
