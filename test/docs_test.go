@@ -55,6 +55,7 @@ var (
 
 // Every command line that a document shows is one that the program knows.
 func TestDocs_CommandsExist(t *testing.T) {
+	t.Parallel()
 	help := map[string]string{}
 	for _, doc := range documents(t) {
 		for _, block := range fence.FindAllStringSubmatch(read(t, doc), -1) {
@@ -89,6 +90,7 @@ func checkFlags(t *testing.T, doc, command, rest, help string) {
 
 // Nothing in the project says on which machine it was made.
 func TestProject_NamesNoMachine(t *testing.T) {
+	t.Parallel()
 	// Taken apart, so that this file does not name them.
 	bad := regexp.MustCompile(`(^|[\s"'=(:` + "`" + `])/wo` + `rk/|pro` + `xy\.golang|py` + `pi\.org|pythonhost` + `ed|registry\.np` + `mjs|deb\.deb` + `ian\.org|crates\.i` + `o\b`)
 	tracked, err := exec.Command("git", "-C", root, "ls-files", "-co", "--exclude-standard").Output()
@@ -112,6 +114,7 @@ func TestProject_NamesNoMachine(t *testing.T) {
 
 // The lines for ssh_config that the document shows are those that are printed.
 func TestDocs_StdioPrintsThat(t *testing.T) {
+	t.Parallel()
 	doc := read(t, "docs/signing-in.md")
 	if !strings.Contains(doc, "nbremote stdio --print-config 'gpu*'") {
 		t.Fatal("docs/signing-in.md does not show the command")
@@ -126,6 +129,7 @@ func TestDocs_StdioPrintsThat(t *testing.T) {
 // Each `nbremote ide` that the document shows does what it says, in a project
 // of its own.
 func TestDocs_IDECommandsRun(t *testing.T) {
+	t.Parallel()
 	ran := 0
 	for line := range strings.Lines(strings.Join(fence.FindAllString(read(t, "docs/ide.md"), -1), "")) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
