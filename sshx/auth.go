@@ -236,11 +236,11 @@ func (u *auth) signByAgent(id *identity, data []byte, algo string) (*ssh.Signatu
 	if u.opts.Ask != nil {
 		limit = touchLimit
 	}
-	if id.touch {
-		u.opts.notice("touch the security key of " + id.name)
-	}
 	u.clock.stop()
 	defer u.clock.start(0)
+	if id.touch {
+		defer u.askTouch(id.name)()
+	}
 	start := time.Now()
 	sig, err := u.ids.agent.sign(u.ctx, limit, id.signKey, data, algo)
 	if err != nil {

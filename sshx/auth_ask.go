@@ -110,6 +110,21 @@ func (u *auth) challenge(title, instruction string, prompts []string, echos []bo
 	return answers, nil
 }
 
+// askTouch tells a person, until end is called, that the key of that name waits
+// to be touched.
+func (u *auth) askTouch(name string) (end func()) {
+	if u.opts.Ask == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(u.ctx)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		u.opts.Ask(ctx, Question{Kind: "touch", Hop: u.target.Name, Text: name})
+	}()
+	return func() { cancel(); <-told }
+}
+
 // answer asks; without an answer the sign-in is over.
 func (u *auth) answer(q Question, what string) (string, error) {
 	text, err := u.ask(q)

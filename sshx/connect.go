@@ -15,7 +15,7 @@ const defaultTimeout = 15 * time.Second
 
 // Question is put to a person.
 type Question struct {
-	Kind        string `json:"kind"` // hostkey, passphrase, password or keyboard
+	Kind        string `json:"kind"` // hostkey, passphrase, password, keyboard, or touch: nothing to type, it ends with its context
 	Hop         string `json:"hop"`  // the machine that asks
 	Text        string `json:"text"`
 	Echo        bool   `json:"echo"`

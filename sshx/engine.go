@@ -68,11 +68,16 @@ func (t *Target) program() string {
 // mayExceedUs is a quick look whether there could be anything beyond us: most
 // targets need not wait for their keys before they dial.
 func (t *Target) mayExceedUs() bool {
-	if t.GSSAPIAuth && hasTicket() || t.UseKeychain {
-		return true
-	}
+	return t.GSSAPIAuth && hasTicket() || t.UseKeychain || t.namesFIDO()
+}
+
+// namesFIDO says whether a file of ssh_config may be a security key's.
+func (t *Target) namesFIDO() bool {
 	for _, path := range t.IdentityFiles {
-		if strings.HasSuffix(path, "_sk") || isFIDO(readPublic(path+".pub")) {
+		if isFIDO(readPublic(path + ".pub")) {
+			return true
+		}
+		if _, err := os.Stat(path); err == nil && strings.HasSuffix(path, "_sk") {
 			return true
 		}
 	}

@@ -86,6 +86,9 @@ func (t *Target) masterArguments(sock string, opts *Options) []string {
 	}
 	if opts.Ask == nil {
 		settings = append(settings, "BatchMode=yes")
+		if t.namesFIDO() { // it would wait for a touch all the same
+			settings = append(settings, "PubkeyAcceptedKeyTypes=-sk-*") // the name that old ones know too
+		}
 	}
 	if t.strict() == "no" { // a changed key stops us all the same
 		settings = append(settings, "StrictHostKeyChecking=accept-new")

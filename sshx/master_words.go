@@ -79,6 +79,9 @@ func (a *attempt) masterFailed(h *heard) error {
 		e := &AuthError{Name: a.target.Name, User: a.target.User, Offered: []string{"what ssh itself has"}, Ended: strings.TrimSpace(m[1])}
 		if a.opts.Ask == nil {
 			e.Err = ErrNobodyToAsk
+			if a.target.namesFIDO() {
+				e.Needs = "a touch of a security key"
+			}
 		}
 		return e
 	}

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=${NBREMOTE_TEST_TOP:-/opt/nbremote-test} # elsewhere only to try this script
 stamp=$top/stamp
 packages='openssh-server tmux chromium firefox-esr curl iproute2 procps ncurses-bin python3-venv fonts-dejavu-core
-	zsh fish tcsh mksh yash ksh93u+m softhsm2 krb5-kdc krb5-admin-server krb5-user dropbear-bin'
+	zsh fish tcsh mksh yash ksh93u+m gcc libc6-dev libssl-dev softhsm2 krb5-kdc krb5-admin-server krb5-user dropbear-bin'
 old='2.7 1.23' # Jupyter servers of other years; the second has notebook 6 too
 
 wanted() { cat "$here/deps.sh" "$here"/requirements*.txt "$here/tools.txt" | cksum; }

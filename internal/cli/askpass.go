@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"nbremote/internal/holder"
 	"nbremote/internal/ui"
@@ -33,12 +34,23 @@ func askpassHere(sock string) error {
 	return err
 }
 
+// touchTime is how long a security key is waited for. ssh ends us before.
+const touchTime = 2 * time.Minute
+
 // askpass answers ssh's question, given as the one argument, by asking the
 // command that is connected to the holder. Not answered: exit code 1, as
-// ssh-askpass does.
+// ssh-askpass does. What ssh only tells while it waits for a touch
+// (SSH_ASKPASS_PROMPT is none, and it ends us when that has come) is told there.
 func askpass(ctx context.Context, sock, text string) int {
-	echo := strings.Contains(text, "yes/no") || os.Getenv("SSH_ASKPASS_PROMPT") == "confirm"
-	answer, err := (&holder.Client{Sock: sock}).Ask(ctx, holder.Question{Kind: "keyboard", Text: text, Echo: echo})
+	prompt := os.Getenv("SSH_ASKPASS_PROMPT")
+	q := holder.Question{Kind: "keyboard", Text: text, Echo: prompt == "confirm" || strings.Contains(text, "yes/no")}
+	if prompt == "none" {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, touchTime)
+		defer cancel()
+		q = holder.Question{Kind: "touch", Text: strings.TrimPrefix(text, "Confirm user presence for key ")}
+	}
+	answer, err := (&holder.Client{Sock: sock}).Ask(ctx, q)
 	if err != nil {
 		ui.New(ui.Options{}).Error(err, "")
 		return 1

@@ -215,7 +215,12 @@ func (a *app) hear(ctx context.Context, l *line, e holder.Event) {
 
 // put asks the person at the terminal, naming the machine that asks.
 func (a *app) put(ctx context.Context, q holder.Question) (string, error) {
-	if q.Kind == "hostkey" {
+	switch q.Kind {
+	case "touch":
+		a.ui.Note(q.Hop + ": touch your security key: " + strings.TrimSpace(q.Text))
+		<-ctx.Done()
+		return "", ctx.Err()
+	case "hostkey":
 		a.ui.Note(fmt.Sprintf("%s is new here. %s %s", q.Hop, q.KeyType, q.Fingerprint))
 		return a.ui.Ask(ctx, "Trust it? yes, no, or paste the fingerprint: ", true)
 	}

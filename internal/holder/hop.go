@@ -34,6 +34,7 @@ func (h *holder) throughGateway(ctx context.Context, fresh bool) (*hop, error) {
 		return nil, err
 	}
 	up := &hop{client: client, line: a}
+	asking := map[int64]context.CancelFunc{}
 	for {
 		e, err := a.Next(ctx)
 		if err != nil {
@@ -48,11 +49,21 @@ func (h *holder) throughGateway(ctx context.Context, fresh bool) (*hop, error) {
 			return nil, e.Error
 		case "question":
 			up.done.Add(1)
+			asked, cancel := context.WithCancel(ctx)
+			asking[e.ID] = cancel
 			go func() {
 				defer up.done.Done()
-				text, err := h.ask(ctx, *e.Question)
-				client.Answer(ctx, Answer{ID: e.ID, Text: text, Refused: err != nil})
+				defer cancel()
+				text, err := h.ask(asked, *e.Question)
+				if asked.Err() == nil {
+					client.Answer(ctx, Answer{ID: e.ID, Text: text, Refused: err != nil})
+				}
 			}()
+		case "answered": // or no longer to be
+			if cancel := asking[e.ID]; cancel != nil {
+				cancel()
+				delete(asking, e.ID)
+			}
 		case "start", "done", "notice", "warning":
 			h.tell(e)
 		}
