@@ -2,6 +2,7 @@ package sshx
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +85,56 @@ exec ssh -o PKCS11Provider=none -o GSSAPIAuthentication=no -o IdentitiesOnly=yes
 		if asked && !c.fails {
 			t.Errorf("%s: a person was asked for what ssh had", name)
 		}
+	}
+}
+
+// The keychain of macOS, by a stand-in: an ssh that knows UseKeychain as Apple's
+// does, and signs in with a key that is not locked where the keychain would
+// have the passphrase. It is chosen for a locked key that no agent has. Any
+// other ssh ignores the option where IgnoreUnknown says so, and stops where not,
+// with what to write.
+func TestEngine_Keychain(t *testing.T) {
+	noLeak(t)
+	s, open := openSSHServer(t)
+	locked, _ := saveKey(t, filepath.Join(t.TempDir(), "id_locked"), makeKey(t, "ed25519", 91), "secret words")
+	sock := startAgent(t, keyring(t, makeKey(t, "ed25519", 91)))
+	apple := filepath.Join(t.TempDir(), "ssh")
+	if err := os.WriteFile(apple, []byte(`#!/bin/sh
+case "$*" in *-G*) ssh -o IgnoreUnknown=UseKeychain "$@" && echo usekeychain yes; exit ;; esac
+exec ssh -o IgnoreUnknown=UseKeychain -o IdentitiesOnly=yes -i `+open+` "$@"
+`), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		program string
+		lines   []string
+		method  string
+		asked   bool
+	}{
+		"a locked key":                    {apple, []string{"IdentityFile " + locked, "UseKeychain yes"}, "ssh: publickey", false},
+		"one for the agent":               {apple, []string{"IdentityFile " + locked, "UseKeychain yes", "AddKeysToAgent yes"}, "ssh: publickey", false},
+		"one that the agent has":          {apple, []string{"IdentityFile " + locked, "UseKeychain yes", "AddKeysToAgent yes", "IdentityAgent " + sock}, "agent", false},
+		"a key that is not locked":        {apple, []string{"IdentityFile " + open, "UseKeychain yes"}, filepath.Base(open), false},
+		"another system, and it is asked": {"", []string{"IgnoreUnknown UseKeychain", "IdentityFile " + locked, "UseKeychain yes", "AddKeysToAgent yes"}, "id_locked", true},
+	} {
+		target, err := s.resolve(t, c.program, c.lines...)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		asked := false
+		signed, err := try(t.Context(), target, Options{Ask: func(_ context.Context, q Question) (string, error) {
+			asked = q.Kind == "passphrase"
+			return "secret words", nil
+		}})
+		if err != nil || signed.Method != c.method || asked != c.asked {
+			t.Errorf("%s: by %q, asked %v, %v", name, signed.Method, asked, err)
+		}
+	}
+	_, err := s.resolve(t, "", "IdentityFile "+locked, "UseKeychain yes")
+	var bad *plainError
+	if !errors.As(err, &bad) || !strings.Contains(bad.Cause(), "line 3: Bad configuration option: usekeychain") ||
+		bad.Hint() != "IgnoreUnknown usekeychain, in the line before it: ssh itself stops there too" {
+		t.Errorf("without IgnoreUnknown: %v %+v", err, bad)
 	}
 }
 

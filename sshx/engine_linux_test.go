@@ -23,17 +23,23 @@ import (
 // test's own, resolved by ssh -G.
 func (s *sshd) sshTarget(t *testing.T, lines ...string) *Target {
 	t.Helper()
+	target, err := s.resolve(t, "", lines...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
+
+// resolve is sshTarget by another ssh than that on PATH, or "".
+func (s *sshd) resolve(t *testing.T, program string, lines ...string) (*Target, error) {
+	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config")
 	known := filepath.Join(dir, "known_hosts")
 	write(t, config, strings.Join(append(append([]string{"Host gpu1"}, lines...),
 		"HostName 127.0.0.1", "User root", "Port "+strconv.Itoa(s.port), "UserKnownHostsFile "+known,
 		"GlobalKnownHostsFile none", "StrictHostKeyChecking accept-new", "IdentityAgent none"), "\n  ")+"\n")
-	target, err := Resolver{ConfigFile: config}.Resolve(t.Context(), "gpu1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return target
+	return Resolver{ConfigFile: config, SSH: program}.Resolve(t.Context(), "gpu1", nil)
 }
 
 // openSSHServer is a server that takes one key, and that key.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -146,6 +147,10 @@ func (w *walk) arguments(n name, noJump bool) []string {
 	return append(args, "--", n.host)
 }
 
+// unknownOption is what ssh says of an option of another ssh, such as Apple's
+// UseKeychain.
+var unknownOption = regexp.MustCompile(`Bad configuration option: (\w+)`)
+
 // runSSH runs ssh -G. It ends with ctx, whatever a "Match exec" of the config
 // has started.
 func runSSH(ctx context.Context, path string, args []string) ([]byte, error) {
@@ -159,7 +164,11 @@ func runSSH(ctx context.Context, path string, args []string) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, &plainError{text: "ssh -G: " + err.Error(), class: classUsage, cause: oneLine(stderr.String())}
+		e := &plainError{text: "ssh -G: " + err.Error(), class: classUsage, cause: oneLine(stderr.String())}
+		if m := unknownOption.FindStringSubmatch(stderr.String()); m != nil {
+			e.hint = "IgnoreUnknown " + m[1] + ", in the line before it: ssh itself stops there too"
+		}
+		return nil, e
 	}
 	return stdout.Bytes(), nil
 }
