@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -40,12 +40,12 @@ type incoming struct {
 	file *os.File
 	temp string
 	at   int64
-	sum  hash.Hash
+	left string // SHA-256 of what an earlier copy has left
+	sum  uint32 // CRC-32 of what has come since begin
 }
 
 // claim takes over what an earlier copy has left.
 func (f *incoming) claim() {
-	f.sum = sha256.New()
 	left, err := f.root.Lstat(part(f.rel))
 	if err != nil || !left.Mode().IsRegular() || left.Size() > f.size || !mine(left) {
 		return
@@ -56,10 +56,13 @@ func (f *incoming) claim() {
 	}
 	f.temp = temp
 	if f.file, err = f.root.OpenFile(temp, os.O_RDWR, 0); err == nil {
-		f.at, err = io.Copy(f.sum, f.file)
+		sum := sha256.New()
+		f.at, err = io.Copy(sum, f.file)
+		f.left = hex.EncodeToString(sum.Sum(nil))
 	}
 	if err != nil {
 		f.drop()
+		f.at = 0
 	}
 }
 
@@ -72,7 +75,7 @@ func (f *incoming) begin(at int64) (err error) {
 		_, err = f.file.Seek(at, io.SeekStart)
 		return err
 	}
-	f.at, f.sum = 0, sha256.New()
+	f.at = 0
 	if f.file != nil {
 		if _, err = f.file.Seek(0, io.SeekStart); err == nil {
 			err = f.file.Truncate(0)
@@ -85,18 +88,20 @@ func (f *incoming) begin(at int64) (err error) {
 }
 
 func (f *incoming) write(b []byte) error {
-	f.sum.Write(b)
+	f.sum = crc32.Update(f.sum, crc32.IEEETable, b)
 	f.at += int64(len(b))
 	_, err := f.file.Write(b)
 	return err
 }
+
+func crcText(sum uint32) string { return fmt.Sprintf("%08x", sum) }
 
 // errMeanwhile: nothing is replaced that was not seen when the copy began.
 var errMeanwhile = errors.New("something else has come there meanwhile, or two names differ in case only")
 
 // finish gives it its name, if it is what was sent.
 func (f *incoming) finish(sum string) error {
-	if hex.EncodeToString(f.sum.Sum(nil)) != sum {
+	if crcText(f.sum) != sum {
 		f.at = 0 // nothing to go on with
 		return errors.New("its checksum is another here: it was damaged on the way")
 	}

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -324,7 +323,7 @@ func (r *receiver) file(e entry, rel string) error {
 	r.AllBytes += e.size
 	sum := ""
 	if f.at > 0 {
-		sum = hex.EncodeToString(f.sum.Sum(nil))
+		sum = f.left
 	}
 	r.far.field("want", fmt.Sprintf("%d %d %s", number, f.at, sum))
 	return nil

@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -254,17 +254,14 @@ func (s *sender) send(a asked) []Trouble {
 		s.far.field("same", fmt.Sprintf("%d %s", a.number, answer))
 		return nil
 	}
-	sum := sha256.New()
 	if a.from > 0 {
-		_, err = io.CopyN(sum, f, a.from)
-		if err != nil || hex.EncodeToString(sum.Sum(nil)) != a.sum {
+		if left, err := hashOf(f, a.from); err != nil || left != a.sum {
 			a.from = 0
-			sum.Reset()
 			f.Seek(0, io.SeekStart)
 		}
 	}
 	s.far.field("begin", fmt.Sprintf("%d %d", a.number, a.from))
-	at, err := s.bytes(f, sum, a.from)
+	at, sum, err := s.bytes(f, a.from)
 	if err == errUnheard {
 		return nil
 	}
@@ -275,7 +272,7 @@ func (s *sender) send(a asked) []Trouble {
 	if err != nil {
 		return unread(err)
 	}
-	s.far.field("end", hex.EncodeToString(sum.Sum(nil))+" ok")
+	s.far.field("end", crcText(sum)+" ok")
 	if at != now.Size() || now.Size() != from.Size() || !now.ModTime().Equal(from.ModTime()) {
 		return []Trouble{{Class: Changed, Path: from.path, Text: "it changed while it was read"}}
 	}
@@ -285,33 +282,35 @@ func (s *sender) send(a asked) []Trouble {
 // errUnheard: the host does not take it; why is heard from there.
 var errUnheard = errors.New("nobody takes it")
 
-// bytes sends a file as long as it is when it is begun.
-func (s *sender) bytes(f *os.File, sum hash.Hash, at int64) (int64, error) {
+// bytes sends a file as long as it is when it is begun, and gives where it
+// ended and the CRC-32 of what was sent.
+func (s *sender) bytes(f *os.File, at int64) (int64, uint32, error) {
+	sum := uint32(0)
 	begun, err := f.Stat()
 	if err == nil && !begun.Mode().IsRegular() {
 		err = errors.New("it is no file any more")
 	}
 	if err != nil {
-		return at, err
+		return at, sum, err
 	}
 	b := make([]byte, piece)
 	for at < begun.Size() {
 		n, err := f.Read(b[:min(piece, begun.Size()-at)])
 		if n > 0 {
-			sum.Write(b[:n])
+			sum = crc32.Update(sum, crc32.IEEETable, b[:n])
 			at += int64(n)
 			if err := s.far.bytes("data", b[:n]); err != nil {
-				return at, errUnheard
+				return at, sum, errUnheard
 			}
 		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return at, err
+			return at, sum, err
 		}
 	}
-	return at, nil
+	return at, sum, nil
 }
 
 // hashOf is the checksum of the first size bytes.

@@ -30,11 +30,13 @@ var mainText string
 // The order on the pipe, after the host's hello and what the copy is to be:
 //
 //	sender    source, dir, file, link, trouble …, listed
-//	receiver  want (file, offset, hash of what is there), same (file, hash), trouble …, wanted
-//	sender    begin, data …, end (hash, state) for each want; same (yes, no); sent
+//	receiver  want (file, offset, SHA-256 of what is there), same (file, SHA-256), trouble …, wanted
+//	sender    begin, data …, end (CRC-32 of the data, state) for each want; same (yes, no); sent
 //	receiver  at (how far it is) …, trouble …, done
 //
-// Files are known by their place in the list.
+// Files are known by their place in the list. CRC-32 finds what was damaged on
+// the way, which SSH has already guarded from enemies; what decides whether two
+// files are the same is a strong hash.
 
 // Wish is what is to be copied.
 type Wish struct {

@@ -58,7 +58,7 @@ class Incoming:
 
     def __init__(self, path, mode, mtime, size):
         self.path, self.mode, self.mtime, self.size = path, mode, mtime, size
-        self.fd, self.temp, self.at, self.total = None, None, 0, hashlib.sha256()
+        self.fd, self.temp, self.at, self.crc, self.left = None, None, 0, 0, b""
         self.was = identity(path)
 
     def claim(self):
@@ -75,15 +75,16 @@ class Incoming:
         self.temp = temp
         try:
             self.fd = os.open(temp, os.O_RDWR | os.O_NOFOLLOW)
-            self.total, self.at = read_all(self.fd, s.st_size), s.st_size
+            self.left, self.at = read_all(self.fd, s.st_size).hexdigest().encode(), s.st_size
         except OSError:
             self.drop()
+            self.at = 0
 
     def begin(self, at):
         if at and at == self.at and self.fd is not None:
             os.lseek(self.fd, at, os.SEEK_SET)
             return
-        self.at, self.total = 0, hashlib.sha256()
+        self.at = 0
         if self.fd is not None:
             os.lseek(self.fd, 0, os.SEEK_SET)
             os.ftruncate(self.fd, 0)
@@ -92,14 +93,14 @@ class Incoming:
         self.fd = os.open(self.temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, self.mode)
 
     def write(self, data):
-        self.total.update(data)
+        self.crc = crc32(data, self.crc)
         self.at += len(data)
         data = memoryview(data)
         while data:
             data = data[os.write(self.fd, data):]
 
-    def finish(self, total):
-        if total != self.total.hexdigest().encode():
+    def finish(self, crc):
+        if crc != b"%08x" % self.crc:
             self.at = 0  # nothing to go on with
             raise OSError(errno.EIO, "its checksum is another here: it was damaged on the way")
         os.utime(self.fd, ns=(self.mtime, self.mtime))
@@ -243,7 +244,7 @@ class Receiver:
                 raise OSError(errno.EEXIST, "another file is there")
         if one is not None:
             one.claim()
-            out.field(b"want", number + b" %d " % one.at + (one.total.hexdigest().encode() if one.at else b""))
+            out.field(b"want", number + b" %d " % one.at + one.left)
         self.files.append(one)
 
     def receive(self):

@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 import time
+from binascii import crc32
 
 PIECE = 262144
 KEEP = 1 << 20  # of a file that did not arrive whole: from here on it is kept, to go on with
