@@ -3,6 +3,7 @@ package holder
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 )
 
@@ -24,6 +25,9 @@ func (h *holder) pipe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer near.Close()
+	if unix, ok := near.(*net.UnixConn); ok {
+		unix.SetWriteBuffer(1 << 20) // each time it is full costs two changes of process
+	}
 	typed := make(chan struct{})
 	go func() {
 		defer close(typed)

@@ -145,15 +145,22 @@ func (s *Stream) WriteTo(w io.Writer) (int64, error) {
 			}
 			return total, err
 		}
-		blk := s.in.pop()
+		var held [4]*block
+		blks, out, size := held[:0], net.Buffers(nil), s.in.n
+		for s.in.n > 0 && len(blks) < len(held) {
+			blk := s.in.pop()
+			blks, out = append(blks, blk), append(out, blk.bytes())
+		}
+		size -= s.in.n
 		s.l.mu.Unlock()
-		n, err := w.Write(blk.bytes())
-		size := len(blk.bytes())
-		blk.free()
+		n, err := out.WriteTo(w) // one write, where w is a socket
+		for _, blk := range blks {
+			blk.free()
+		}
 		s.l.mu.Lock()
 		s.consumed(size)
 		s.l.mu.Unlock()
-		total += int64(n)
+		total += n
 		if err != nil {
 			return total, err
 		}

@@ -79,10 +79,8 @@ class Link:
             stream.queued = False
             if stream.gone:
                 continue
-            more = stream.turn(now)
-            if waiting == 1:  # nobody else is kept waiting, and each round of the loop costs
-                for _ in range(3):
-                    more = more and stream.turn(now)
+            # Where nobody else is kept waiting: each round of the loop costs.
+            more = stream.turn(now, BULK if waiting == 1 else PIECE)
             if more:
                 self.enqueue(stream)
             elif not stream.gone and not stream.queued and (stream.spool.size or stream.reads()):

@@ -44,11 +44,11 @@ class Stream:
 
     # -- from the far side to the peer
 
-    def turn(self, now):
-        """One piece; true: there may be more to do at once."""
+    def turn(self, now, most=PIECE):
+        """At most so much, of a spool one piece; true: there may be more to do at once."""
         link, did = self.link, False
         if (self.spool.size or self.reads()) and self.limit > self.sent and link.room():
-            did = self.send_piece()
+            did = self.send_piece(most)
             self.stalled = now
         if self.reads() and self.must_spool(now):
             did = self.fill() or did
@@ -65,13 +65,16 @@ class Stream:
             return self.spool.full and not self.waits and not self.link.live(now)
         return bool(self.spool.size) or not self.link.live(now) or self.always and now - self.stalled > STALLED
 
-    def send_piece(self):
-        n = min(PIECE, self.limit - self.sent)
-        data = self.spooled(n) if self.spool.size else self.read(n)
+    def send_piece(self, most):
+        n = min(max(PIECE, min(most, MAX_LOG - self.link.log_bytes)), self.limit - self.sent)
+        data = self.spooled(min(n, PIECE)) if self.spool.size else self.read(n)
         if not data:
             return False
-        self.link.push(frame_head(self.sid, self.sent, data), data)
-        self.sent += len(data)
+        whole = memoryview(data)
+        for at in range(0, len(data), PIECE):
+            piece = whole[at:at + PIECE] if len(data) > PIECE else data
+            self.link.push(frame_head(self.sid, self.sent, piece), piece)
+            self.sent += len(piece)
         return True
 
     def spooled(self, n):

@@ -45,6 +45,7 @@ T_HOST, T_PORT, T_PATH, T_ARG, T_ENV, T_DIR, T_SIZE, T_RANGE, T_NUMBER = range(1
 
 PIECE = 64 << 10
 MAX_PAYLOAD = PIECE
+BULK = 4 * PIECE  # of a stream that is alone
 MAX_LOG = 8 << 20
 LOG_EXCESS = 1 << 20  # for what is no data; a peer that lets it fill never acknowledges
 MAX_UNSENT = 512 << 10
