@@ -181,6 +181,15 @@ func TestOpen_TwiceCloseRestartStop(t *testing.T) {
 	if fresh := open(t, l, "gpu1"); fresh.Reused || fresh.Port != first.Port || fresh.Token != first.Token {
 		t.Errorf("after stop: %+v", fresh)
 	}
+	if r := l.Must("close", "gw1"); !strings.Contains(r.Stderr, "gpu1 goes through gw1, and opens it again: nbremote close gpu1 ends that") {
+		t.Errorf("close of a gateway in use: %s", r.Stderr)
+	}
+	lab.Wait(t, 20*time.Second, "the line to be back", func() bool { s := statusOf(t, l); return s.State == "up" && len(s.Link.Cuts) == 1 })
+	l.Must("close", "gpu1")
+	// The relay can be told only while the gateways stand, whatever the names' order.
+	open(t, l, "me@gpu1")
+	l.Must("close", "--all")
+	lab.Wait(t, 10*time.Second, "the relay to end what it kept for the line", func() bool { return len(l.Host("gpu1").Running("/bin/sh -s")) == 0 })
 }
 
 // Fifty at once make one Jupyter and fifty equal addresses.

@@ -21,12 +21,7 @@ type closeCmd struct {
 // Run closes, and says what runs on.
 func (c *closeCmd) Run(a *app) error {
 	if c.All {
-		for _, s := range a.open() {
-			if err := a.closeHolder(s); err != nil {
-				return err
-			}
-		}
-		return nil
+		return a.closeAll()
 	}
 	if port, err := strconv.Atoi(c.Host); err == nil {
 		return a.closePort(port)
@@ -45,7 +40,36 @@ func (c *closeCmd) Run(a *app) error {
 	if page, _, ok := findPage(s, w); ok && isFar(page) {
 		return a.closePort(page.Port)
 	}
-	return a.closeHolder(s)
+	if err := a.closeHolder(s); err != nil {
+		return err
+	}
+	a.sayBehind(s)
+	return nil
+}
+
+// closeAll ends every line, hosts before their gateways: what the relay on a host
+// keeps for us it lets go when it is told so, which goes through the gateways.
+// A line that does not end keeps no other from it.
+func (a *app) closeAll() error {
+	open := a.open()
+	slices.SortStableFunc(open, func(x, y holder.Status) int { return len(y.Via) - len(x.Via) })
+	var failed []error
+	for _, s := range open {
+		if err := a.closeHolder(s); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// sayBehind names the hosts whose lines went through the gateway that was closed:
+// they have it opened again.
+func (a *app) sayBehind(gateway holder.Status) {
+	for _, s := range a.open() {
+		if slices.Contains(s.Via, gateway.Name) {
+			a.ui.Note(fmt.Sprintf("%s goes through %s, and opens it again: nbremote close %s ends that", s.Name, gateway.Name, s.Name))
+		}
+	}
 }
 
 // closePort closes one local port, and with the last one the line.
