@@ -47,9 +47,18 @@ func cpSides(l *lab.Lab, up bool) (from, to *lab.Machine, args []string) {
 
 func sum(m *lab.Machine) string { return m.ShAs(lab.Me, "sha256sum big 2>/dev/null || :") }
 
-// 64 MiB over several cuts arrive byte by byte, both ways. Without the link the
-// same cut ends the copy, which is said, and what is there has not the file's
-// name; given again it goes on.
+// noRelay has a host be one without a relay.
+func noRelay(l *lab.Lab, host *lab.Machine) {
+	l.Run("close", "gpu1")
+	host.Kill("serve relay-", syscall.SIGKILL)
+	host.WriteMode("root", "/usr/local/bin/python3", "#!/bin/sh\n[ -z \"$NBR_HELLO\" ] || { echo no relay; exit 1; }\nexec /usr/bin/python3 \"$@\"\n", 0o755)
+	l.Must("run", "gpu1", "--", "true")
+}
+
+// 64 MiB over several cuts arrive byte by byte, both ways, on the link and
+// without it, where the copy begins again by itself in the middle of the file.
+// scp, cut the same way, does not arrive. A copy whose line is closed ends, which
+// is said, and what is there has not the file's name; given again it goes on.
 func TestN4_CpOverCuts(t *testing.T) {
 	for _, up := range []bool{false, true} {
 		t.Run(map[bool]string{false: "from", true: "to"}[up], func(t *testing.T) {
@@ -70,15 +79,48 @@ func TestN4_CpOverCuts(t *testing.T) {
 				t.Errorf("exit %d, %q, want %q\n%s", r.Exit, got, want, r.Stderr)
 			}
 
+			to.ShAs(lab.Me, "rm big")
+			noRelay(l, host)
+			j = l.Start(args...)
+			for n := range int64(2) {
+				arrives(t, to, j, (1+n)*cpSize/4)
+				host.Kill("The host's half of a copy", syscall.SIGSTOP) // it does not know of the cut
+				had := underway(to)
+				host.HangUp()
+				for s := had; !j.Ended() && s < had+1<<20; s = underway(to) {
+					if s > 0 && s < had {
+						t.Errorf("it began anew: %d of %d bytes", s, had)
+						break
+					}
+				}
+			}
+			r = j.Wait()
+			if got := sum(to); r.Exit != 0 || got != want || strings.Count(r.Stderr, "the copy broke off with the line, and goes on") != 2 {
+				t.Errorf("without a relay: exit %d, %q, want %q\n%s", r.Exit, got, want, r.Stderr)
+			}
+			if underway(to) >= 0 {
+				t.Error("a part of it is left")
+			}
+
 			// The twin.
 			to.ShAs(lab.Me, "rm big")
-			l.Must("close", "gpu1")
-			host.Kill("serve relay-", syscall.SIGKILL)
-			host.WriteMode("root", "/usr/local/bin/python3", "#!/bin/sh\n[ -z \"$NBR_HELLO\" ] || { echo no relay; exit 1; }\nexec /usr/bin/python3 \"$@\"\n", 0o755)
-			l.Must("run", "gpu1", "--", "true")
+			theirs := []string{"gpu1:big", "copy"}
+			if up {
+				theirs = []string{"big", "gpu1:copy"}
+			}
+			scp := l.Laptop.As(t.Context(), lab.Me, append([]string{"scp", "-q", "-l", "200000"}, theirs...)...)
+			if err := scp.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lab.Wait(t, time.Minute, "scp to begin", func() bool { i, err := os.Stat(to.Path("/home/me/copy")); return err == nil && i.Size() > 1<<20 })
+			host.HangUp()
+			if err := scp.Wait(); err == nil {
+				t.Error("scp arrived over the cut")
+			}
+
 			j = l.Start(args...)
 			arrives(t, to, j, cpSize/4)
-			host.HangUp()
+			l.Must("close", "gpu1")
 			fails(t, j.Wait(), 9, "the line was lost; 0 of 1 file arrived", "it goes on where it was")
 			if sum(to) != "" {
 				t.Error("half of it has its name")

@@ -21,7 +21,7 @@ type cpCmd struct {
 // Help stands below the command's help.
 func (c *cpCmd) Help() string {
 	return "As cp -r does it: into DST if that is a folder, else to that name. On the host a PATH without / is in your home. " +
-		"A cut is waited out. Files that are there already, of the same size and time or of the same bytes, are not sent again, so " +
+		"A cut is waited out, and the copy goes on where it was. Files that are there already, of the same size and time or of the same bytes, are not sent again, so " +
 		"a copy that was broken off goes on when it is given again, a folder in the same place. Another file under the same name is left as it is, and is an error."
 }
 
@@ -46,6 +46,7 @@ func (c *cpCmd) Run(a *app) error {
 	began := time.Now()
 	show := &copyShown{step: a.ui.Start("copying", plan.text())}
 	quiet := a.watchLine(line, plan.w)
+	plan.wish.Broke = func(error) bool { return a.copyAgain(line) }
 	work := transfer.Get
 	if plan.up {
 		work = transfer.Put
@@ -61,6 +62,15 @@ func (c *cpCmd) Run(a *app) error {
 		}
 	}
 	return plan.explain(result, err)
+}
+
+// copyAgain waits for a line on which a copy that broke off can go on.
+func (a *app) copyAgain(l *line) bool {
+	if l.again(a.ctx, func() error { return nil }) != nil {
+		return false
+	}
+	a.ui.Note("the copy broke off with the line, and goes on where it was")
+	return true
 }
 
 // plan reads the command line.

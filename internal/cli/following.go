@@ -154,20 +154,28 @@ func (f *following) goOn(cause error) error {
 		return cause
 	}
 	f.a.ui.Verbose("what came from " + f.full() + " broke off: " + cause.Error())
+	err := f.line.again(f.a.ctx, func() error { return f.watch.Resume(f.a.ctx, f.line) })
+	if errors.Is(err, holder.ErrNone) {
+		return &problem{"follow " + f.full() + ": the line was closed on this computer", "line", "nbremote logs -f " + shellWord(f.full())}
+	}
+	return err
+}
+
+// again waits until the line is up, does something, and waits on as long as that
+// fails. holder.ErrNone: there will be no line.
+func (l *line) again(ctx context.Context, do func() error) error {
 	for {
-		s, err := f.line.Status(f.a.ctx)
+		s, err := l.Status(ctx)
 		if errors.Is(err, holder.ErrNone) {
-			return &problem{"follow " + f.full() + ": the line was closed on this computer", "line", "nbremote logs -f " + shellWord(f.full())}
+			return err
 		}
-		if err == nil && s.State == holder.Up {
-			if err = f.watch.Resume(f.a.ctx, f.line); err == nil {
-				return nil
-			}
+		if err == nil && s.State == holder.Up && do() == nil {
+			return nil
 		}
 		select {
 		case <-time.After(resumeEvery):
-		case <-f.a.ctx.Done():
-			return context.Cause(f.a.ctx)
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }

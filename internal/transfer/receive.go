@@ -21,12 +21,17 @@ const maxEntries = 5_000_000
 // whatever it is named. The result is of use with an error too; tell is called
 // as it grows.
 func Get(ctx context.Context, host remote.Piper, wish Wish, tell func(State)) (Result, error) {
-	r := &receiver{wish: wish, tell: tell, dirs: map[string]string{}, seen: map[string]bool{}}
+	tries := &attempts{}
+	return tries.run(ctx, wish, func() (Result, error) { return tries.get(ctx, host, wish, tell) })
+}
+
+func (a *attempts) get(ctx context.Context, host remote.Piper, wish Wish, tell func(State)) (Result, error) {
+	r := &receiver{wish: wish, tell: func(now State) { tell(a.state(now)) }, tries: a, dirs: map[string]string{}, seen: map[string]bool{}}
 	if err := r.find(); err != nil {
 		return r.Result, err
 	}
 	defer r.root.Close()
-	f, err := begin(ctx, host, func(w *writer) {
+	f, err := begin(ctx, host, a, func(w *writer) {
 		for _, from := range wish.From {
 			w.field("from", from)
 		}
@@ -53,6 +58,9 @@ type receiver struct {
 	wish Wish
 	tell func(State)
 	far  *far
+
+	tries *attempts
+
 	root *os.Root
 	name string // of what is copied, in root; "": after its source
 
@@ -173,6 +181,7 @@ func (r *receiver) list() error {
 		switch name {
 		case "listed":
 			r.far.field("wanted", "")
+			r.tries.list(r.State)
 			r.tell(r.State)
 			return r.far.flush()
 		case "trouble":
@@ -274,13 +283,13 @@ func (r *receiver) directory(e entry, rel string) error {
 			}
 		} else if err != nil {
 			return err
-		} else {
+		} else if r.tries.made[e.path] = true; rel == r.name {
+			r.mark(rel)
+		}
+		if r.tries.made[e.path] {
 			folder := e
 			folder.path = rel
 			r.made = append(r.made, folder)
-			if rel == r.name {
-				r.mark(rel)
-			}
 		}
 	}
 	r.dirs[e.path] = rel

@@ -17,13 +17,18 @@ import (
 
 // Put copies from here to a host; see Get.
 func Put(ctx context.Context, host remote.Piper, wish Wish, tell func(State)) (Result, error) {
-	s := &sender{wish: wish, tell: tell}
+	tries := &attempts{}
+	return tries.run(ctx, wish, func() (Result, error) { return tries.put(ctx, host, wish, tell) })
+}
+
+func (a *attempts) put(ctx context.Context, host remote.Piper, wish Wish, tell func(State)) (Result, error) {
+	s := &sender{wish: wish, tell: func(now State) { tell(a.state(now)) }, tries: a}
 	if len(wish.From) == 1 {
 		if _, err := os.Stat(wish.From[0]); err != nil { // before anything is connected
 			return s.Result, &localError{fmt.Errorf("read %s: %w", wish.From[0], cause(err)), classOf(err)}
 		}
 	}
-	f, err := begin(ctx, host, func(w *writer) {
+	f, err := begin(ctx, host, a, func(w *writer) {
 		w.field("dest", wish.To)
 		if wish.Folder {
 			w.field("folder", "1")
@@ -42,6 +47,7 @@ func Put(ctx context.Context, host remote.Piper, wish Wish, tell func(State)) (R
 		err = s.answer()
 	}
 	if err == nil {
+		a.list(s.State)
 		s.tell(s.State)
 		err = s.sendAll()
 	}
@@ -62,6 +68,7 @@ type sender struct {
 	far   *far
 	files []source
 	asked []asked
+	tries *attempts
 }
 
 // source is a file here.
@@ -110,6 +117,9 @@ func (s *sender) walk(path, name string, i fs.FileInfo) {
 		s.files = append(s.files, source{path, i})
 	case i.IsDir():
 		e.kind = "dir"
+		if s.tries.made[name] {
+			s.far.field("made", name)
+		}
 	case i.Mode()&fs.ModeSymlink != 0:
 		to, err := os.Readlink(path)
 		if err != nil {
@@ -158,6 +168,9 @@ func (s *sender) answer() error {
 			return nil
 		case "trouble":
 			s.add(parseTrouble(value))
+			continue
+		case "made":
+			s.tries.made[string(value)] = true
 			continue
 		case "same":
 			n = 1

@@ -30,7 +30,7 @@ var mainText string
 // The order on the pipe, after the host's hello and what the copy is to be:
 //
 //	sender    source, dir, file, link, trouble …, listed
-//	receiver  want (file, offset, SHA-256 of what is there), same (file, SHA-256), trouble …, wanted
+//	receiver  made (folder) …, want (file, offset, SHA-256 of what is there), same (file, SHA-256), trouble …, wanted
 //	sender    begin, data …, end (CRC-32 of the data, state) for each want; same (yes, no); sent
 //	receiver  at (how far it is) …, trouble …, done
 //
@@ -44,6 +44,9 @@ type Wish struct {
 	To     string
 	Folder bool // To has to be a folder that is there
 	Force  bool // what is there under the same name is replaced
+	// Broke is called when the stream broke, and waits until there may be another:
+	// the copy goes on where it was; false, or nil: it does not.
+	Broke func(error) bool
 }
 
 // State is how far a copy is.
@@ -117,13 +120,13 @@ type far struct {
 }
 
 // begin starts the host's half and waits until it speaks.
-func begin(ctx context.Context, host remote.Piper, wish func(*writer)) (*far, error) {
+func begin(ctx context.Context, host remote.Piper, tries *attempts, wish func(*writer)) (*far, error) {
 	pipe, err := host.Pipe(ctx)
 	if err != nil {
 		return nil, err
 	}
 	f := &far{pipe: pipe}
-	in, err := remote.TakeOver(pipe, program)
+	in, err := remote.TakeOver(pipe, program+" "+tries.id)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -138,6 +141,9 @@ func begin(ctx context.Context, host remote.Piper, wish func(*writer)) (*far, er
 		return nil, err
 	}
 	wish(&f.writer)
+	if tries.count > 0 {
+		f.field("again", "")
+	}
 	f.field("go", "")
 	return f, f.flush()
 }

@@ -140,6 +140,7 @@ class Receiver:
         self.already, self.done, self.got, self.told = 0, 0, 0, 0.0
         self.now = self.into = self.mark = None
         self.whole = True
+        self.ours = set()  # folders that an earlier half of this copy made
 
     def place(self, name):
         """Where the next source goes."""
@@ -176,13 +177,16 @@ class Receiver:
             if name == b"source":
                 self.place(value)
                 continue
+            if name == b"made":
+                self.ours.add(value)
+                continue
             mode, mtime, size, entry = value.split(b" ", 3)
             mode, mtime, size = int(mode, 8), int(mtime), int(size)
             entry, _, to = entry.partition(b"\0")
             path = self.path(entry)
             try:
                 if name == b"dir":
-                    self.paths[entry] = self.directory(path, mode, mtime)
+                    self.paths[entry] = self.directory(path, entry, mode, mtime)
                 elif name == b"file":
                     self.file(path, mode, mtime, size)
                 elif path is not None:
@@ -200,17 +204,20 @@ class Receiver:
             raise Fail(b"missing", b"write " + path + b": " + words(e))
         out.trouble(b"exists" if e.errno == errno.EEXIST else b"other", path, words(e))
 
-    def directory(self, path, mode, mtime):
+    def directory(self, path, entry, mode, mtime):
         if path is None:
             return None
         try:
             os.mkdir(path, mode | 0o700)
-            self.made.append((path, mode, mtime))
+            self.ours.add(entry)
+            out.field(b"made", entry)
             if self.mark and path == self.base:
                 self.mark.set()
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(path).st_mode) and path != self.dest:
                 raise OSError(errno.EEXIST, "it is there, and no folder")
+        if entry in self.ours:
+            self.made.append((path, mode, mtime))
         return path
 
     def file(self, path, mode, mtime, size):
