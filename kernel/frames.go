@@ -35,6 +35,25 @@ func (l *limited) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Of a frame's first byte.
+const (
+	flagMore = 1 << iota
+	flagLong
+	flagCommand
+)
+
+// headOf is the length that a frame's head gives, once that is whole.
+func headOf(head []byte) (size uint64, ok bool) {
+	long := head[0]&flagLong != 0
+	switch {
+	case long && len(head) == 9:
+		return binary.BigEndian.Uint64(head[1:]), true
+	case !long && len(head) == 2:
+		return uint64(head[1]), true
+	}
+	return 0, false
+}
+
 // scan follows the frames; false: one is too long.
 func (l *limited) scan(b []byte) bool {
 	for len(b) > 0 {
@@ -44,15 +63,11 @@ func (l *limited) scan(b []byte) bool {
 			continue
 		}
 		l.head, b = append(l.head, b[0]), b[1:]
-		long := l.head[0]&2 != 0
-		switch {
-		case long && len(l.head) == 9:
-			l.skip = binary.BigEndian.Uint64(l.head[1:])
-		case !long && len(l.head) == 2:
-			l.skip = uint64(l.head[1])
-		default:
+		size, ok := headOf(l.head)
+		if !ok {
 			continue
 		}
+		l.skip = size
 		if l.skip > l.most {
 			return false
 		}

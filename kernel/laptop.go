@@ -116,6 +116,7 @@ type supervised struct {
 	Message bool           `json:"message"` // the kernel takes interrupts as messages
 	Key     string         `json:"key"`     // its own, when it was adopted
 	Scheme  string         `json:"scheme"`
+	Pings   bool           `json:"pings"` // it answers questions
 
 	sock string
 	conn net.Conn
@@ -125,7 +126,8 @@ type supervised struct {
 
 // told is one line of the supervisor's.
 type told struct {
-	Event  string   `json:"event"` // up or end
+	Event  string   `json:"event"` // up, pong or end
+	N      uint64   `json:"n"`     // of a pong: of which ping
 	Exit   int      `json:"exit"`
 	Signal string   `json:"signal"`
 	Memory bool     `json:"memory"`
@@ -275,6 +277,9 @@ func (s *supervised) next() (t told, err error) {
 	}
 	return t, err
 }
+
+// ping asks for an answer of that number.
+func (s *supervised) ping(n uint64) { s.say(map[string]any{"do": "ping", "n": n}) }
 
 // interrupt is what Ctrl-C would be.
 func (s *supervised) interrupt() { s.say(map[string]any{"do": "signal", "number": 2}) }

@@ -2,10 +2,12 @@ package kernel
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"nbremote/internal/remote"
@@ -69,24 +71,40 @@ func kindOf(key string, frames [][]byte) string {
 	return header.Kind
 }
 
-// answer is a reply of a kind to a message, as the kernel would send it.
-func answerTo(key, kind string, frames [][]byte) ([][]byte, error) {
+// answerTo is a reply of a kind to a message, as the kernel would send it.
+func answerTo(key, kind string, frames [][]byte, content map[string]string) ([][]byte, error) {
 	at, _ := parts(key, frames)
-	var asked struct {
+	reply, err := newMessage(key, kind, frames[at+1], content)
+	if err != nil {
+		return nil, err
+	}
+	return append(slices.Clone(frames[:at-1]), reply...), nil
+}
+
+// newMessage is one of a kind from the delimiter on; parent is the header of what
+// it is about, nil: of nothing.
+func newMessage(key, kind string, parent []byte, content map[string]string) ([][]byte, error) {
+	if parent == nil {
+		parent = []byte("{}")
+	}
+	var about struct {
 		Session string `json:"session"`
 		Version string `json:"version"`
 	}
-	if err := json.Unmarshal(frames[at+1], &asked); err != nil {
+	if err := json.Unmarshal(parent, &about); err != nil {
 		return nil, err
 	}
 	header, err := json.Marshal(map[string]string{
-		"msg_id": remote.NewNonce(), "session": asked.Session, "username": "nbremote", "msg_type": kind, "version": asked.Version,
+		"msg_id": remote.NewNonce(), "session": about.Session, "username": "nbremote", "msg_type": kind, "version": cmp.Or(about.Version, "5.3"),
 		"date": time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"),
 	})
 	if err != nil {
 		return nil, err
 	}
-	said := [][]byte{header, frames[at+1], []byte("{}"), []byte(`{"status":"ok"}`)}
-	out := append([][]byte{}, frames[:at]...)
-	return append(append(out, signature(key, said)), said...), nil
+	raw, err := json.Marshal(content)
+	if err != nil {
+		return nil, err
+	}
+	said := [][]byte{header, parent, []byte("{}"), raw}
+	return append([][]byte{delimiter, signature(key, said)}, said...), nil
 }

@@ -43,7 +43,7 @@ func TestMessages_SignedAnew(t *testing.T) {
 
 func TestMessages_Answer(t *testing.T) {
 	asked := message("k", "interrupt_request")
-	out, err := answerTo("k", "interrupt_reply", asked)
+	out, err := answerTo("k", "interrupt_reply", asked, map[string]string{"status": "ok"})
 	if err != nil || kindOf("k", out) != "interrupt_reply" || string(out[0]) != "who" || !bytes.Equal(out[4], asked[3]) {
 		t.Errorf("%v %q", err, out)
 	}

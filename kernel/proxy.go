@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,13 +30,21 @@ type Proxy struct {
 	Say func(string)
 	// Begun is told the kernel's session on the host; nil: nobody.
 	Begun func(session string)
+	// On is the host's name, for people.
+	On string
+	// Patience is how long what ends or interrupts the kernel waits for the
+	// host to answer; 0 = 15 s.
+	Patience time.Duration
 
 	kernel *supervised
-	up     chan struct{} // closed when the kernel listens
-	asked  chan struct{} // closed when it was asked to end
-	once   sync.Once
-	ctx    context.Context // of connections
+	proofs proofs
+	up     chan struct{}             // closed when the kernel listens
+	wanted atomic.Pointer[time.Time] // when it was asked to end; nil: it was not
+	ctx    context.Context           // of connections
 	joins  sync.WaitGroup
+
+	mu   sync.Mutex
+	taps map[*tap]bool
 }
 
 // Run starts the kernel, or adopts the one that this window had, and serves it
@@ -47,7 +56,7 @@ func (p *Proxy) Run(ctx context.Context, interrupts <-chan struct{}) error {
 		return &UsageError{What: fmt.Sprintf("read the connection file: its messages are signed by %.40q, not %s", p.Connection.Scheme, hmacSHA256), Try: "leave Session.signature_scheme of Jupyter's settings as it is"}
 	}
 	p.Window.Key, p.Window.Scheme = p.Connection.Key, p.Connection.Scheme
-	p.up, p.asked = make(chan struct{}), make(chan struct{})
+	p.up, p.taps = make(chan struct{}), map[*tap]bool{}
 	serving, stop := context.WithCancel(ctx)
 	p.ctx = serving
 	defer p.joins.Wait()
@@ -65,8 +74,8 @@ func (p *Proxy) Run(ctx context.Context, interrupts <-chan struct{}) error {
 		return err
 	}
 	defer p.kernel.close()
-	if p.kernel.State == "adopted" && p.Say != nil {
-		p.Say("kernel " + p.Window.Name + " ran on without a window: this is it again, with all that it has in memory")
+	if p.kernel.State == "adopted" {
+		p.say("kernel " + p.Window.Name + " ran on without a window: this is it again, with all that it has in memory")
 	}
 	if p.Begun != nil {
 		p.Begun(p.kernel.Session)
@@ -92,23 +101,25 @@ func (p *Proxy) listen() (all []net.Listener, err error) {
 	return all, nil
 }
 
-// watch waits for the end.
+// watch waits for the end. After ctx the supervisor is still heard.
 func (p *Proxy) watch(ctx context.Context, interrupts <-chan struct{}) error {
 	heard := make(chan error, 1)
-	go func() { heard <- p.hear(ctx) }()
+	hearing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() { heard <- p.hear(hearing) }()
 	for {
 		select {
 		case err := <-heard:
 			p.drain()
 			return err
 		case <-interrupts:
-			p.kernel.interrupt()
+			at := time.Now()
+			p.joins.Go(func() { p.interrupt(at, p.kernel.interrupt) })
 		case <-ctx.Done():
-			select {
-			case <-p.asked:
-				p.kernel.stop()
-			default:
+			if at := p.wanted.Load(); at != nil {
+				p.end(hearing, *at, p.kernel.stop)
 			}
+			stop()
 			p.kernel.close()
 			<-heard
 			return context.Cause(ctx)
@@ -128,6 +139,8 @@ func (p *Proxy) hear(ctx context.Context) error {
 			if err := p.resume(ctx); err != nil {
 				return err
 			}
+		case t.Event == "pong":
+			p.proofs.hear(t.N)
 		case t.Event == "up" && !up:
 			up = true
 			close(p.up)
@@ -212,23 +225,50 @@ func (p *Proxy) serve(near net.Conn, channel string) {
 	case <-p.ctx.Done():
 		return
 	}
+	if channel == "iopub" {
+		t := newTap(near)
+		defer p.tapped(t)()
+		near = t
+	}
 	defer context.AfterFunc(p.ctx, func() { near.Close() })()
 	if channel == "hb" {
 		echo(near)
 		return
 	}
-	far, err := p.Host.Dial(p.ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", p.kernel.Ports[channel]))
+	switch {
+	case channel == "control":
+		p.splice(near, channel, &look{p.wants, p.control})
+	case p.kernel.State == "adopted":
+		p.splice(near, channel, nil)
+	default:
+		p.join(near, channel)
+	}
+}
+
+// dial connects to one of the kernel's ports, once it can be reached.
+func (p *Proxy) dial(ctx context.Context, channel string) (net.Conn, error) {
+	return p.Host.Dial(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", p.kernel.Ports[channel]))
+}
+
+// join passes bytes on.
+func (p *Proxy) join(near net.Conn, channel string) {
+	far, err := p.dial(p.ctx, channel)
 	if err != nil {
 		return // the editor's side comes again
 	}
 	defer far.Close()
 	defer context.AfterFunc(p.ctx, func() { far.Close() })()
-	switch {
-	case channel == "control":
-		p.splice(near, far, channel, p.control)
-	case p.kernel.State == "adopted":
-		p.splice(near, far, channel, nil)
-	default:
-		join(near, far)
+	join(near, far)
+}
+
+// tapped has t told what the editor is to know, until the function is called.
+func (p *Proxy) tapped(t *tap) func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taps[t] = true
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.taps, t)
 	}
 }

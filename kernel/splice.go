@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -71,20 +72,20 @@ func echo(near net.Conn) {
 	}
 }
 
-// look is asked about each message of the editor's; it gives an answer for the
-// editor, or passes the message on.
-type look func(frames [][]byte) (answer [][]byte, pass bool)
+// look is shown each message of the editor's as soon as it comes, and is asked
+// about it in its turn: it gives an answer for the editor, or passes it on.
+type look struct {
+	came func(frames [][]byte, at time.Time)
+	turn func(frames [][]byte, at time.Time) (answer [][]byte, pass bool)
+}
 
 // splice passes messages on both ways, one connection there for one here, so
 // that each side's order and identity stay. Where the kernel has another key
-// than the editor, messages are signed anew.
-func (p *Proxy) splice(near, far net.Conn, channel string, look look) {
+// than the editor, messages are signed anew. The editor's are read before there
+// is one there, which may have to wait for the line.
+func (p *Proxy) splice(near net.Conn, channel string, look *look) {
 	nearKind, farKind := peers(channel)
 	here, err := greet(near, channel, nearKind, nil, true)
-	if err != nil {
-		return
-	}
-	there, err := greet(far, channel, farKind, zmq4.SocketIdentity(here.Peer.Meta["Identity"]), false)
 	if err != nil {
 		return
 	}
@@ -92,20 +93,35 @@ func (p *Proxy) splice(near, far net.Conn, channel string, look look) {
 	if p.kernel.State == "adopted" {
 		theirs = p.kernel.Key
 	}
-	s := &spliced{here: here, there: there}
+	s := &spliced{here: here, joined: make(chan struct{}), over: make(chan struct{})}
+	ctx, cancel := context.WithCancel(p.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer near.Close()
+		defer close(s.over)
+		far, err := p.dial(ctx, channel)
+		if err != nil {
+			return // the editor's side comes again
+		}
+		defer far.Close()
+		defer context.AfterFunc(ctx, func() { far.Close() })()
+		s.there, err = greet(far, channel, farKind, zmq4.SocketIdentity(here.Peer.Meta["Identity"]), false)
+		if err != nil {
+			return
+		}
+		close(s.joined)
 		s.toEditor(ours, theirs)
 	})
 	s.toKernel(ours, theirs, look)
-	far.Close()
+	cancel()
 	wg.Wait()
 }
 
 type spliced struct {
 	here, there *zmq4.Conn
-	mu          sync.Mutex // one message at a time to the editor
+	joined      chan struct{} // closed when there is one there
+	over        chan struct{} // closed when there is none any more
+	mu          sync.Mutex    // one message at a time to the editor
 }
 
 func (s *spliced) toEditor(ours, theirs string) {
@@ -129,17 +145,47 @@ func (s *spliced) answer(frames [][]byte) error {
 	return s.here.SendMsg(zmq4.NewMsgFrom(frames...))
 }
 
-func (s *spliced) toKernel(ours, theirs string, look look) {
-	for {
-		m, err := s.here.RecvMsg()
-		if err != nil {
-			return
+// came is one message, and when it did.
+type came struct {
+	zmq4.Msg
+	at time.Time
+}
+
+const waiting = 64 // messages, behind one that waits for the line
+
+// fromEditor reads on while a message waits, so that its time is known.
+func (s *spliced) fromEditor(look *look, done <-chan struct{}) <-chan came {
+	all := make(chan came, waiting)
+	go func() {
+		defer close(all)
+		for {
+			m, err := s.here.RecvMsg()
+			if err != nil {
+				return
+			}
+			c := came{m, time.Now()}
+			if look != nil && m.Type == zmq4.UsrMsg {
+				look.came(m.Frames, c.at)
+			}
+			select {
+			case all <- c:
+			case <-done:
+				return
+			}
 		}
+	}()
+	return all
+}
+
+func (s *spliced) toKernel(ours, theirs string, look *look) {
+	done := make(chan struct{})
+	defer close(done)
+	for m := range s.fromEditor(look, done) {
 		if m.Type != zmq4.UsrMsg {
 			continue
 		}
 		if look != nil {
-			answer, pass := look(m.Frames)
+			answer, pass := look.turn(m.Frames, m.at)
 			if answer != nil && s.answer(answer) != nil {
 				return
 			}
@@ -150,28 +196,54 @@ func (s *spliced) toKernel(ours, theirs string, look look) {
 		if ours != theirs && !signAnew(ours, theirs, m.Frames) {
 			continue
 		}
+		select {
+		case <-s.joined:
+		case <-s.over:
+			return
+		}
 		if s.there.SendMsg(zmq4.NewMsgFrom(m.Frames...)) != nil {
 			return
 		}
 	}
 }
 
-// control looks at what the editor wants of the kernel: one that its own spec
-// says to be interrupted by a signal is; that it is to end is remembered.
-func (p *Proxy) control(frames [][]byte) (answer [][]byte, pass bool) {
+// wants sees that the editor wants the kernel to end: it may end the proxy before
+// that message has its turn.
+func (p *Proxy) wants(frames [][]byte, at time.Time) {
+	if kindOf(p.Window.Key, frames) == "shutdown_request" {
+		p.wanted.Store(&at)
+	}
+}
+
+// control looks at what the editor wants of the kernel. What ends it or
+// interrupts it is not done late; one that its own spec says to be interrupted by
+// a signal is.
+func (p *Proxy) control(frames [][]byte, at time.Time) (answer [][]byte, pass bool) {
 	switch kindOf(p.Window.Key, frames) {
 	case "shutdown_request":
-		p.once.Do(func() { close(p.asked) })
-		p.kernel.ending()
+		if !p.end(p.ctx, at, p.kernel.ending) {
+			return p.refusal("shutdown_reply", frames), false
+		}
 	case "interrupt_request":
 		if p.kernel.Message {
-			break
+			if !p.interrupt(at, func() {}) {
+				return p.refusal("interrupt_reply", frames), false
+			}
+			return nil, true
 		}
-		answer, err := answerTo(p.Window.Key, "interrupt_reply", frames)
-		if err == nil {
-			p.kernel.interrupt()
-			return answer, false
+		if !p.interrupt(at, p.kernel.interrupt) {
+			return p.refusal("interrupt_reply", frames), false
 		}
+		answer, _ = answerTo(p.Window.Key, "interrupt_reply", frames, map[string]string{"status": "ok"})
+		return answer, false
 	}
 	return nil, true
+}
+
+// refusal answers what was not done.
+func (p *Proxy) refusal(kind string, frames [][]byte) [][]byte {
+	answer, _ := answerTo(p.Window.Key, kind, frames, map[string]string{
+		"status": "error", "ename": "LineDown", "evalue": "nbremote: not done: the line to " + p.On + " was down",
+	})
+	return answer
 }

@@ -224,7 +224,7 @@ class Supervisor:
             self.launch(key, k.scheme)
             k = self.kernel
         self.first, self.client, self.buffer, self.last = False, client, b"", key
-        answer = {"state": state, "ports": k.ports, "message": k.message, "pid": k.process.pid, "scheme": k.scheme}
+        answer = {"state": state, "ports": k.ports, "message": k.message, "pid": k.process.pid, "scheme": k.scheme, "pings": True}
         if state == "adopted":
             answer["key"] = k.key
         self.tell(answer)
@@ -233,7 +233,9 @@ class Supervisor:
 
     def hear(self, said):
         do = said.get("do")
-        if do == "signal":
+        if do == "ping":
+            self.tell({"event": "pong", "n": said.get("n")})
+        elif do == "signal":
             self.kernel.signal(int(said.get("number", signal.SIGINT)))
         elif do == "stopping":
             self.kernel.end(0, SHUTDOWN)

@@ -17,18 +17,19 @@ import (
 // kernelProxyCmd is what the kernelspec of `kernel add --laptop` starts: an
 // editor's kernel, which runs on a host.
 type kernelProxyCmd struct {
-	Host string        `arg:"" predictor:"host" help:"HOST or HOST:DIR."`
-	Spec string        `arg:"" help:"The kernelspec's directory on the host."`
-	File string        `arg:"" name:"connection-file" help:"The editor's connection file."`
-	Via  []string      `help:"Gateway to go through, instead of ssh_config's ProxyJump; again for the next." placeholder:"HOST" sep:"none"`
-	Keep time.Duration `default:"10m" help:"How long the kernel is kept for a window that went away without ending it."`
+	Host     string        `arg:"" predictor:"host" help:"HOST or HOST:DIR."`
+	Spec     string        `arg:"" help:"The kernelspec's directory on the host."`
+	File     string        `arg:"" name:"connection-file" help:"The editor's connection file."`
+	Via      []string      `help:"Gateway to go through, instead of ssh_config's ProxyJump; again for the next." placeholder:"HOST" sep:"none"`
+	Patience time.Duration `default:"15s" help:"How long an interrupt, a restart or an end waits for a line that is down."`
+	Keep     time.Duration `default:"10m" help:"How long the kernel is kept for a window that went away without ending it."`
 }
 
 // Run is the kernel for as long as it lives. Nobody can be asked: an editor's
 // kernel has no terminal.
 func (c *kernelProxyCmd) Run(a *app) error {
-	if c.Keep <= 0 {
-		return usage("read --keep: it must be above 0", "--keep 10m")
+	if c.Keep <= 0 || c.Patience <= 0 {
+		return usage("read --keep and --patience: they must be above 0", "--keep 10m --patience 15s")
 	}
 	connection, err := kernel.ReadConnection(c.File)
 	if err != nil {
@@ -52,7 +53,7 @@ func (c *kernelProxyCmd) Run(a *app) error {
 	interrupts, end := onInterrupt()
 	defer end()
 	p := kernel.Proxy{
-		Host: line, Connection: connection,
+		Host: line, Connection: connection, On: w.Host, Patience: c.Patience,
 		Window: kernel.Window{Name: name, Spec: c.Spec, Dir: w.Path, Title: os.Getenv("JPY_SESSION_NAME"), Owner: ownerHere(), Keep: c.Keep},
 		Say:    func(text string) { fmt.Fprintln(os.Stderr, "nbremote: "+a.ui.Text(text)) },
 	}
