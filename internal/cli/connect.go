@@ -224,5 +224,8 @@ func (a *app) put(ctx context.Context, q holder.Question) (string, error) {
 		a.ui.Note(fmt.Sprintf("%s is new here. %s %s", q.Hop, q.KeyType, q.Fingerprint))
 		return a.ui.Ask(ctx, "Trust it? yes, no, or paste the fingerprint: ", true)
 	}
+	if q.Cause != "" { // it is asked again
+		a.ui.Note(q.Hop + ": " + q.Cause)
+	}
 	return a.ui.Ask(ctx, fmt.Sprintf("%s asks: %s ", q.Hop, strings.TrimSpace(q.Text)), q.Echo)
 }
