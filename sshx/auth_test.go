@@ -226,8 +226,8 @@ func TestClockStops(t *testing.T) {
 			return "", ctx.Err()
 		}
 	}
-	if _, err := try(t.Context(), s.target(t), Options{Ask: slowly, Timeout: timeout}); err != nil {
-		t.Error(err)
+	if signed, err := try(t.Context(), s.target(t), Options{Ask: slowly, Timeout: timeout}); err != nil || signed.Asked < timeout {
+		t.Errorf("%v, asked for %v", err, signed.Asked)
 	}
 }
 
@@ -243,7 +243,13 @@ func TestClock(t *testing.T) {
 		t.Fatal("it ran while it was stopped")
 	case <-time.After(20 * time.Millisecond):
 	}
+	if d := c.asked(); d != 0 {
+		t.Errorf("it stands still, and stood for %v", d)
+	}
 	c.start(0)
+	if d := c.asked(); d < 20*time.Millisecond || d > time.Minute {
+		t.Errorf("it stood for %v", d)
+	}
 	within(t, over)
 	c = startClock(time.Hour, func() { t.Error("it ran out after its end") })
 	c.stop()

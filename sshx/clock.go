@@ -11,6 +11,8 @@ type clock struct {
 	left    time.Duration
 	since   time.Time // running since; zero: it stands
 	stopped int       // how many have it stopped
+	stood   time.Time // stopped since
+	waited  time.Duration
 	timer   *time.Timer
 	over    func()
 	ended   bool
@@ -37,7 +39,8 @@ func (c *clock) stop() {
 	c.stopped++
 	if c.stopped == 1 && !c.ended {
 		c.timer.Stop()
-		c.left -= time.Since(c.since)
+		c.stood = time.Now()
+		c.left -= c.stood.Sub(c.since)
 	}
 }
 
@@ -49,7 +52,15 @@ func (c *clock) start(atLeast time.Duration) {
 	if c.stopped == 0 && !c.ended {
 		c.left = max(c.left, atLeast)
 		c.run()
+		c.waited += c.since.Sub(c.stood)
 	}
+}
+
+// asked is how long it stood, in all.
+func (c *clock) asked() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waited
 }
 
 // grant sets the time that is left.

@@ -82,6 +82,8 @@ type Signed struct {
 	HostKey        string `json:"host_key"`                  // fingerprint
 	HostKeySaved   bool   `json:"host_key_saved"`
 	Person         bool   `json:"person"` // a person answered, or touched, more than the host key
+
+	Asked time.Duration `json:"-"` // how long a person took for it, in all
 }
 
 // errTimeout is the cause of a context whose clock ran out.
@@ -122,6 +124,7 @@ func Connect(ctx context.Context, t *Target, opts Options) (*Conn, error) {
 	defer a.auth.close()
 	c, err := a.connect()
 	if err == nil {
+		c.signed.Asked = a.clock.asked()
 		return c, nil
 	}
 	if outer.Err() != nil {

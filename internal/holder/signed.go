@@ -20,7 +20,7 @@ func (h *holder) signedIn(conn *sshx.Conn, start time.Time, byChild bool) {
 	}
 	h.memory.setPerson(signed.Person || byChild)
 	h.log.Printf("signed in (%s)", signed.Method)
-	h.tell(Event{Kind: "done", Hop: h.spec.Target.Name, Text: signedText(signed), MS: time.Since(start).Milliseconds()})
+	h.tell(Event{Kind: "done", Hop: h.spec.Target.Name, Text: signedText(signed), MS: (time.Since(start) - signed.Asked).Milliseconds()})
 }
 
 func signedText(s sshx.Signed) string {
