@@ -114,6 +114,10 @@ func TestL7_Browsers(t *testing.T) {
 			t.Errorf("%q: took %v", browser, r.Took)
 		}
 	}
+	// None was sent there, so none is said to have been.
+	if r := l.RunEnv([]string{"BROWSER=fails"}, "open", "gpu1"); !strings.Contains(r.Stderr, "no browser here (fails: exit status 1)") {
+		t.Errorf("again, after one that failed:\n%s", r.Stderr)
+	}
 }
 
 // It runs where nothing can be written.

@@ -80,6 +80,7 @@ func (c *openCmd) browse(a *app, line *line, page holder.Page, s *jupyter.Server
 		return "your browser was sent there a moment ago, nothing opened", true, nil
 	}
 	if err := ui.OpenBrowser(a.ctx, o.URL); err != nil {
+		_ = line.NotOpened(a.ctx, page.Session) // else the next open would say that it was
 		return "no browser here (" + err.Error() + "); open the address below", false, nil
 	}
 	return "opened in your browser", true, nil

@@ -132,6 +132,11 @@ func (c *Client) OpenPage(ctx context.Context, session, path string, newTab bool
 	return o, err
 }
 
+// NotOpened says that no browser took the address that OpenPage gave.
+func (c *Client) NotOpened(ctx context.Context, session string) error {
+	return c.call(ctx, "POST", "/v1/pages/open", openRequest{Session: session, NotOpened: true}, nil)
+}
+
 // RemovePage closes the local port of a session.
 func (c *Client) RemovePage(ctx context.Context, session string) error {
 	return c.call(ctx, "POST", "/v1/pages/remove", openRequest{Session: session}, nil)

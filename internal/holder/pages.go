@@ -227,6 +227,10 @@ func (ps *pages) open(req openRequest) (Opening, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if req.NotOpened {
+		p.opened = time.Time{}
+		return Opening{}, nil
+	}
 	if !req.NewTab {
 		if p.proxy.Pages() > 0 {
 			return Opening{Connected: true}, nil

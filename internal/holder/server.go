@@ -272,6 +272,8 @@ type openRequest struct {
 	Session string `json:"session"`
 	Path    string `json:"path"` // "" is the page's own
 	NewTab  bool   `json:"new_tab"`
+	// NotOpened: nothing is asked for; the last address opened no browser.
+	NotOpened bool `json:"not_opened,omitempty"`
 }
 
 func (h *holder) openPage(w http.ResponseWriter, r *http.Request) {
