@@ -159,6 +159,12 @@ func TestOpen_TwiceCloseRestartStop(t *testing.T) {
 	fails(t, l.Run("status", "gpu1/typo"), 3, "no such session is open here", "nbremote ls")
 	fails(t, l.Run("stop", "-y", "gpu1/typo"), 3, "find gpu1/typo: it does not run", "nbremote ls")
 	fails(t, l.Run("open", "--no-browser", "--port", "80", "gpu1"), 1, "a port below 1024 needs root", "leave out --port")
+	for _, port := range []string{"80", fmt.Sprint(first.Port)} { // a new Jupyter would be of no use
+		fails(t, l.Run("open", "--no-browser", "--port", port, "--name", "other", "gpu1"), 1, "listen on 127.0.0.1:"+port, "leave out --port")
+	}
+	if n := len(l.Host("gpu1").Running("jupyter-lab")); n != 1 {
+		t.Errorf("%d Jupyters run", n)
+	}
 	l.Must("close", "gpu1")
 	if r := l.Must("ls"); strings.Contains(r.Stdout, "gpu1") {
 		t.Errorf("ls after close: %s", r.Stdout)

@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"nbremote/internal/holder"
 	"nbremote/internal/ui"
 	"nbremote/jupyter"
 )
@@ -35,12 +37,35 @@ func (c *openCmd) findOrStart(a *app, line *line, w where) (*jupyter.Server, *ju
 	if server != nil || err != nil {
 		return server, host, err
 	}
+	session, _ := host.Choose(look)
+	if err := c.portFree(a, line, session); err != nil {
+		step.Fail("")
+		return nil, nil, err
+	}
 	install, err := c.installed(a, line, step, w, host)
 	if err != nil {
 		return nil, nil, err
 	}
 	server, err = c.start(a, line, w, look, host, install)
 	return server, host, err
+}
+
+// portFree says before anything is started that the port which was asked for
+// cannot be had.
+func (c *openCmd) portFree(a *app, line *line, session string) error {
+	if c.Port == 0 {
+		return nil
+	}
+	status, err := line.Status(a.ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range status.Pages {
+		if p.Session == session && (p.Port == c.Port || slices.Contains(p.Also, c.Port)) {
+			return nil
+		}
+	}
+	return holder.PortFree(c.Port)
 }
 
 // found is the running Jupyter to use, or nil and what to start instead.

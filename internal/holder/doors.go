@@ -60,6 +60,17 @@ func (d *door) unused(now time.Time, span time.Duration) bool {
 	return d.busy == 0 && now.Sub(d.last) >= span
 }
 
+// PortFree says why a page could not have a local port just now, or nil.
+func PortFree(port int) error {
+	l, err := webproxy.Listen(port)
+	if err != nil {
+		return notListening(err, port, leaveOutPort)
+	}
+	return l.Close()
+}
+
+const leaveOutPort = "leave out --port: a free one is found and kept"
+
 // house gives a page its port: the one asked for, which is the session's own
 // from then on; else the session's own; else, for as long as that is taken, a
 // free one. Called with ps.mu held.
@@ -73,7 +84,7 @@ func (ps *pages) house(p *page, session string, asked int) error {
 		err = ps.enter(p, own, webproxy.Listen)
 	}
 	if err != nil && asked != 0 {
-		return notListening(err, asked, "leave out --port: a free one is found and kept")
+		return notListening(err, asked, leaveOutPort)
 	}
 	if p.port() == 0 {
 		l, err := ps.free(session)
