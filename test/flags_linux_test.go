@@ -27,6 +27,8 @@ func TestDemo_LeavesNothing(t *testing.T) {
 	works(t, l, opened{Port: 8890, Token: token})
 	j.Signal(syscall.SIGINT)
 	j.Signal(syscall.SIGINT) // as timeout(1) does: meant as one
+	pressed := time.Now()
+	lab.Wait(t, 10*time.Second, "impatience", func() bool { j.Signal(syscall.SIGINT); return time.Since(pressed) > 400*time.Millisecond })
 	if r := j.Wait(); r.Exit != 130 {
 		t.Errorf("exit %d\n%s", r.Exit, r.Stderr)
 	}

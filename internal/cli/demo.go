@@ -123,9 +123,11 @@ func newKey() ([]byte, ssh.Signer, error) {
 	return pem.EncodeToMemory(block), signer, err
 }
 
-// endDemo ends the session and the holder, within a limit; Ctrl-C does not
-// keep it from doing so.
+// endDemo ends the session and the holder, within a limit; Ctrl-C, pressed as
+// often as one likes, does not keep it from doing so.
 func (a *app) endDemo() {
+	tidying.Store(true)
+	defer tidying.Store(false)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), 20*time.Second)
 	defer cancel()
 	client, err := holder.Find(a.place, demoWhere("").alias())
@@ -133,21 +135,18 @@ func (a *app) endDemo() {
 		return // it has not come so far
 	}
 	step := a.ui.Start("ended", "ending the demo")
-	err = session.Forget(ctx, client, demoHost)
-	if err == nil {
-		err = client.Close(ctx)
-	}
-	if err == nil {
-		err = waitGone(ctx, client)
-	}
-	if err == nil {
-		err = session.Leave(ctx, remote.Local{})
-	}
-	if err != nil {
+	if err := errors.Join(forget(ctx, client), client.Close(ctx), waitGone(ctx, client), session.Leave(ctx, remote.Local{})); err != nil {
 		step.Fail("")
 		a.ui.Error(fmt.Errorf("end the demo: %w", err), "")
 		return
 	}
 	step.Done("Jupyter, its session and the SSH server")
 	a.startedHere = ""
+}
+
+// forget leaves time for the rest: a holder whose host does not answer ends too.
+func forget(ctx context.Context, client *holder.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 12*time.Second)
+	defer cancel()
+	return session.Forget(ctx, client, demoHost)
 }

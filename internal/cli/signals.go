@@ -19,8 +19,12 @@ var interrupts atomic.Pointer[chan struct{}]
 // for one, sends its signal to the command and then to its whole group.
 const sameSignal = 250 * time.Millisecond
 
+// tidying is set while a command takes away, within a limit of its own, what
+// would otherwise stay for good.
+var tidying atomic.Bool
+
 // signals gives a context that ends with the first signal; the second one ends
-// the program at once.
+// the program at once, unless it is tidying.
 func signals() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := make(chan os.Signal, 2)
@@ -38,7 +42,7 @@ func signals() (context.Context, func()) {
 			case err == nil:
 				err, first = &ui.SignalError{Signal: s}, time.Now()
 				cancel(err)
-			case time.Since(first) > sameSignal:
+			case time.Since(first) > sameSignal && !tidying.Load():
 				ui.RestoreTerminal()
 				os.Exit(ui.ExitCode(err))
 			}
