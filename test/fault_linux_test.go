@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +51,7 @@ func TestL5_KilledHolder(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{})
 	first := open(t, l, "gpu1")
+	stopped(t, l, first)
 	if n := l.Laptop.Kill("nbremote holder", syscall.SIGKILL); n != 1 {
 		t.Fatalf("%d holders", n)
 	}
@@ -58,6 +60,32 @@ func TestL5_KilledHolder(t *testing.T) {
 		t.Errorf("second %+v, first %+v", second, first)
 	}
 	works(t, l, second)
+}
+
+// stopped has the holder of o stopped for a while: whatever asks it says so
+// soon, with its pid and what to do, and nothing is the worse for it.
+func stopped(t *testing.T, l *lab.Lab, o opened) {
+	t.Helper()
+	l.Laptop.Kill("nbremote holder", syscall.SIGSTOP)
+	defer works(t, l, o)
+	defer l.Laptop.Kill("nbremote holder", syscall.SIGCONT)
+	says := fmt.Sprintf("the background process that holds the line (pid %d) does not answer", o.HolderPID)
+	try := fmt.Sprintf("kill -CONT %d, if it was stopped; kill -9 %[1]d ends it", o.HolderPID)
+	const soon = 8 * time.Second // of 10 that it would wait for any other answer
+	var jobs []*lab.Job
+	tries := [][]string{{"ls"}, {"status"}, {"status", "gpu1"}, {"close", "gpu1"}, {"close", "--all"}, {"close", strconv.Itoa(o.Port)}, {"url", "gpu1"}}
+	for _, args := range tries {
+		jobs = append(jobs, l.Start(args...))
+	}
+	for i, args := range tries {
+		r := jobs[i].Wait()
+		if all := r.Stdout + r.Stderr; !strings.Contains(all, "gpu1") || !strings.Contains(all, says) || !strings.Contains(all, try) || r.Took > soon {
+			t.Errorf("%v, in %v:\n%s", args, r.Took, all)
+		}
+		if want := map[bool]int{true: 0, false: 9}[i < 2]; r.Exit != want {
+			t.Errorf("%v: exit %d, want %d", args, r.Exit, want)
+		}
+	}
 }
 
 // Pipes, substitutions and closed descriptors: it returns, and says one line.

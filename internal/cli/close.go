@@ -74,7 +74,8 @@ func (a *app) sayBehind(gateway holder.Status) {
 
 // closePort closes one local port, and with the last one the line.
 func (a *app) closePort(port int) error {
-	for _, s := range a.open() {
+	open := a.open()
+	for _, s := range open {
 		for _, t := range s.Tunnels {
 			if t.Port == port {
 				return a.closeTunnel(s, t)
@@ -93,6 +94,11 @@ func (a *app) closePort(port int) error {
 			a.ui.Done(s.Name, fmt.Sprintf("port %d closed; %s runs on", port, p.Session))
 			a.sayTabs([]holder.Page{p})
 			return nil
+		}
+	}
+	for _, s := range open { // whose ports nobody can tell
+		if s.State == holder.Silent {
+			return a.closeHolder(s)
 		}
 	}
 	return notFound(fmt.Sprintf("close %d: no port of nbremote", port), "nbremote ls")
@@ -143,22 +149,36 @@ func (a *app) closeTunnel(s holder.Status, t holder.Tunnel) error {
 	return nil
 }
 
-// openHolder is the holder that w means, among those that run.
+// openHolder is the holder that w means, among those that run and answer.
 func (a *app) openHolder(w where, verb string) (holder.Status, error) {
+	answers := func(s holder.Status) (holder.Status, error) {
+		if s.State == holder.Silent {
+			return s, silentOn(verb+" "+w.Host, s)
+		}
+		return s, nil
+	}
 	if client, err := holder.Find(a.place, w.alias()); err == nil {
-		if s, err := client.Status(a.ctx); err == nil {
-			return s, nil
+		if s, ok := client.Look(a.ctx, a.place); ok {
+			return answers(s)
 		}
 	}
 	for _, s := range a.open() {
 		if s.Name == w.Host {
-			return s, nil
+			return answers(s)
 		}
 	}
 	return holder.Status{}, notFound(fmt.Sprintf("%s %s: it is not open here", verb, w.Host), "nbremote ls")
 }
 
+// silentOn is the error of what needs a holder that answers nobody.
+func silentOn(step string, s holder.Status) error {
+	return fmt.Errorf("%s: %w", step, &holder.SilentError{PID: s.PID})
+}
+
 func (a *app) closeHolder(s holder.Status) error {
+	if s.State == holder.Silent {
+		return silentOn("close "+s.Name, s)
+	}
 	client := holder.ByKey(a.place, s.Key)
 	if err := client.Close(a.ctx); err != nil {
 		return fmt.Errorf("close %s: %w", s.Name, err)

@@ -52,6 +52,9 @@ type listed struct {
 func (c *lsCmd) Run(a *app) error {
 	rows, open := []listed{}, a.open()
 	for _, s := range open {
+		if s.State == holder.Silent {
+			rows = append(rows, silentRow(s))
+		}
 		for _, p := range s.Pages {
 			rows = append(rows, row(s, p))
 		}
@@ -150,6 +153,12 @@ func row(s holder.Status, p holder.Page) listed {
 		r.State = "idle"
 	}
 	return r
+}
+
+// silentRow is that of a host whose holder answers nobody.
+func silentRow(s holder.Status) listed {
+	e := holder.SilentError{PID: s.PID}
+	return listed{Kind: "host", Host: s.Name, State: string(s.State), Since: s.Since, What: e.Error(), Reason: e.Error(), Try: e.Hint()}
 }
 
 // tunnelRow is that of a proxy or a forward.

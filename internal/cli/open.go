@@ -159,6 +159,9 @@ func (c *openCmd) where(a *app) (where, error) {
 // report: nothing is resolved and nothing proved again.
 func (c *openCmd) openAgain(a *app, w where) (bool, error) {
 	status, err := a.held(w)
+	if silent, ok := asError[*holder.SilentError](err); ok {
+		return false, fmt.Errorf("open %s: %w", w, silent)
+	}
 	if err != nil || status.State != holder.Up {
 		return false, nil
 	}

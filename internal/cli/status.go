@@ -52,6 +52,7 @@ type hostStatus struct {
 	Tunnels []holder.Tunnel `json:"tunnels,omitempty"`
 
 	key        string
+	pid        int    // of its holder
 	measurable bool   // a Jupyter or a script runs on it
 	hopNeed    bool   // the gateway needs a person
 	left       string // what the machine has, for comparing
@@ -185,7 +186,7 @@ func (a *app) refresh(all []holder.Status, young time.Duration) {
 func newHostStatus(s holder.Status, hop *holder.Status) hostStatus {
 	out := hostStatus{
 		Host: s.Name, State: s.State, Since: s.Since, Reason: s.Reason, NextTry: s.NextTry, Via: s.Via, SignIn: s.SignIn,
-		Link: s.Link, Behind: s.Behind, Node: s.Node, Pages: []pageStatus{}, Scripts: s.Scripts, Tunnels: s.Tunnels, key: s.Key,
+		Link: s.Link, Behind: s.Behind, Node: s.Node, Pages: []pageStatus{}, Scripts: s.Scripts, Tunnels: s.Tunnels, key: s.Key, pid: s.PID,
 		measurable: len(pagesThere(s.Pages))+len(s.Scripts) > 0,
 	}
 	if hop != nil {

@@ -84,6 +84,8 @@ func (s *hostStatus) line(now time.Time) string {
 		}
 	case holder.NeedsSignIn, holder.Stopped:
 		parts = append(parts, string(s.State)+since+": "+s.why(), "nbremote open "+shellWord(s.Host))
+	case holder.Silent:
+		parts = append(parts, string(s.State)+": "+s.Reason, (&holder.SilentError{PID: s.pid}).Hint())
 	default:
 		parts = append(parts, string(s.State)+since)
 	}

@@ -51,12 +51,6 @@ func (c *Client) Attach(ctx context.Context, opts AttachOptions) (*Attachment, e
 // testOnlyAnswer is how long a holder may take to say that it has heard.
 var testOnlyAnswer = 10 * time.Second
 
-// errSilent: it is there and says nothing, as one that was stopped.
-var errSilent = &Error{
-	Text: "the background process that holds the line does not answer", ClassName: "line",
-	HintText: "see whether it is stopped: ps -o pid,stat,args -C nbremote",
-}
-
 // Next waits for the next event. It ends with the context of Attach; an end of
 // the holder is an error.
 func (a *Attachment) Next(ctx context.Context) (Event, error) {

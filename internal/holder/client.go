@@ -44,7 +44,8 @@ func Find(place Place, alias string) (*Client, error) {
 	return c, nil
 }
 
-// List gives every holder of this user that answers within a second, by name.
+// List gives every holder of this user, by name; one that does not answer within
+// a second as Silent.
 func List(ctx context.Context, place Place) []Status {
 	socks, _ := filepath.Glob(place.path("*.sock"))
 	found := make([]*Status, len(socks))
@@ -53,9 +54,7 @@ func List(ctx context.Context, place Place) []Status {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			if s, err := (&Client{Sock: sock}).Status(ctx); err == nil {
+			if s, ok := (&Client{Sock: sock}).Look(ctx, place); ok {
 				found[i] = &s
 			}
 		}()
@@ -320,8 +319,11 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Res
 	}}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		switch cause := context.Cause(ctx); {
+		case cause == errSilent:
+			return nil, c.silent()
+		case cause != nil:
+			return nil, cause
 		}
 		return nil, fmt.Errorf("%w: %v", ErrNone, err)
 	}

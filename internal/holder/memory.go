@@ -22,6 +22,7 @@ type memory struct {
 
 type remembered struct {
 	Version int            `json:"version"`
+	Name    string         `json:"name,omitempty"`     // as it was typed
 	LastKey string         `json:"last_key,omitempty"` // fingerprint of the key that signed in
 	Person  bool           `json:"person,omitempty"`   // the last sign-in needed one
 	Ports   map[string]int `json:"ports,omitempty"`    // its own local port by session
@@ -74,6 +75,20 @@ func loadMemory(place Place, key string) *memory {
 		m.data.Ports = map[string]int{}
 	}
 	return m
+}
+
+func (m *memory) name() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.data.Name
+}
+
+func (m *memory) setName(name string) {
+	m.change(func(d *remembered) bool {
+		same := d.Name == name
+		d.Name = name
+		return !same
+	})
 }
 
 func (m *memory) lastKey() string {

@@ -19,6 +19,7 @@ func (h *holder) signedIn(conn *sshx.Conn, start time.Time, byChild bool) {
 		h.memory.setLastKey(signed.KeyFingerprint)
 	}
 	h.memory.setPerson(signed.Person || byChild)
+	h.memory.setName(h.spec.Target.Name)
 	h.log.Printf("signed in (%s)", signed.Method)
 	h.tell(Event{Kind: "done", Hop: h.spec.Target.Name, Text: signedText(signed), MS: (time.Since(start) - signed.Asked).Milliseconds()})
 }
