@@ -112,6 +112,62 @@ func TestL6_Pipes(t *testing.T) {
 			t.Errorf("%s: %q, %v", script, out, err)
 		}
 	}
+	outputFull(t, l)
+}
+
+// outputFull: a command whose output cannot be written says so, and has failed.
+func outputFull(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	var script strings.Builder
+	n := 0
+	for _, command := range strings.Split(strings.TrimSpace(`
+--help
+open --help
+version
+version --json
+completion bash
+config
+config --json
+ls
+ls --json
+ls --all
+ls --all --json
+status
+status --json
+doctor gpu1
+doctor --json gpu1
+url gpu1
+url --json gpu1
+open --no-browser gpu1
+open --json --no-browser gpu1
+logs gpu1
+kernel list
+kernel list --json
+run gpu1 -- echo hello
+run --detach gpu1 -- echo hello
+run --json gpu1 -- echo hello
+forward gpu1 6006
+forward --json gpu1 6006
+proxy gpu1
+proxy gpu1 --json
+ide vscode
+ide --json vscode
+stdio --print-config gpu1
+clean --json gpu1
+cp --json gpu1:/etc/hostname .
+`), "\n") {
+		n++
+		fmt.Fprintf(&script, "(nbremote %s >/dev/full 2>said%d; c=$?; echo \"$c %[1]s: $(tail -n 3 said%[2]d | tr '\\n' ' ')\") &\n", command, n)
+	}
+	out := l.Laptop.ShAs(lab.Me, script.String()+"wait\n")
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "0 ") || !strings.Contains(line, "no space left on device") {
+			t.Errorf("its output was not written: %s", line)
+		}
+	}
+	if got := strings.Count(out, "\n"); got != n {
+		t.Errorf("%d of %d commands:\n%s", got, n, out)
+	}
 }
 
 func output(cmd *lab.Cmd) (string, error) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -133,7 +132,7 @@ func (a *app) printJSON(v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Println(string(ui.SafeJSON(raw)))
+	_, err = fmt.Fprintln(stdout, string(ui.SafeJSON(raw)))
 	return err
 }
 
@@ -147,7 +146,7 @@ func (a *app) printOpened(o opened, token bool) error {
 	if token {
 		address = withToken(o)
 	}
-	_, err := fmt.Fprintln(os.Stdout, address)
+	_, err := fmt.Fprintln(stdout, address)
 	return err
 }
 

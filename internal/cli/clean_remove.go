@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"nbremote/internal/holder"
@@ -27,11 +26,11 @@ func (f *cleanable) there() parts {
 func (c *cleanCmd) choose(a *app, f *cleanable) (parts, error) {
 	has := f.there()
 	if !a.JSON {
-		if err := ui.Table(os.Stdout, f.rows()); err != nil {
+		if err := ui.Table(stdout, f.rows()); err != nil {
 			return parts{}, err
 		}
 		for _, s := range f.Stays {
-			fmt.Println("stays    " + a.ui.Text(s))
+			fmt.Fprintln(stdout, "stays    "+a.ui.Text(s))
 		}
 	}
 	asked := parts{c.All || c.Sessions, c.All || c.Jupyter, c.All || c.Kernels}

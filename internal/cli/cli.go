@@ -96,7 +96,9 @@ func run(ctx context.Context, args []string) int {
 			return a.end(misreadScript(args, err))
 		}
 	}
-	err = kctx.Run(a)
+	if err = kctx.Run(a); err == nil {
+		err = stdout.lost()
+	}
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		err = cause
 	}

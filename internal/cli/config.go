@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 
 	"nbremote/internal/ui"
 )
@@ -39,7 +38,7 @@ func (c *configCmd) Run(a *app) error {
 		}
 		rows = append(rows, []string{s.Key, s.Value, from})
 	}
-	if err := ui.Table(os.Stdout, rows); err != nil {
+	if err := ui.Table(stdout, rows); err != nil {
 		return fmt.Errorf("print the settings: %w", err)
 	}
 	return nil

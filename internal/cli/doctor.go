@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -116,10 +115,10 @@ func (d *doctor) say(f finding) {
 	if f.MS >= 50 {
 		line += fmt.Sprintf("  %.1fs", float64(f.MS)/1000)
 	}
-	fmt.Fprintln(os.Stdout, line)
+	fmt.Fprintln(stdout, line)
 	for _, more := range [][2]string{{"why: ", f.Why}, {"try: ", f.Try}} {
 		if more[1] != "" && f.State != fine {
-			fmt.Fprintln(os.Stdout, "      "+more[0]+d.ui.Text(more[1]))
+			fmt.Fprintln(stdout, "      "+more[0]+d.ui.Text(more[1]))
 		}
 	}
 }
@@ -161,7 +160,7 @@ func (d *doctor) conclude(took time.Duration) error {
 		}
 	} else if !d.Quiet {
 		if len(left) > 0 {
-			fmt.Fprintf(os.Stdout, "  - %-10s %s\n", "not tried", strings.Join(left, ", "))
+			fmt.Fprintf(stdout, "  - %-10s %s\n", "not tried", strings.Join(left, ", "))
 		}
 		d.ui.Note(fmt.Sprintf("%s: %d checks in %.1f s: %d fine, %d %s, %d failed", d.w.Host, len(d.found)-count[untried], took.Seconds(),
 			count[fine], count[warned], plural(count[warned], "warning"), count[failed]))

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -80,7 +79,7 @@ func (c *forwardCmd) Run(a *app) error {
 		return a.printJSON(all)
 	}
 	for _, f := range all {
-		if _, err := fmt.Fprintln(os.Stdout, f.Local); err != nil {
+		if _, err := fmt.Fprintln(stdout, f.Local); err != nil {
 			return err
 		}
 	}

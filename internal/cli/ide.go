@@ -213,7 +213,7 @@ func printFiles(files []*ideFile) error {
 		if i > 0 {
 			text = "\n" + text
 		}
-		if _, err := fmt.Print(text); err != nil {
+		if _, err := fmt.Fprint(stdout, text); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func (c *ideCmd) snippets(a *app, host string, all []ide.Snippet, err error) err
 		if len(all) > 1 {
 			text = strings.Repeat("\n", min(i, 1)) + "==> " + s.Place + " <==\n" + text
 		}
-		if _, err := fmt.Print(text); err != nil {
+		if _, err := fmt.Fprint(stdout, text); err != nil {
 			return err
 		}
 	}

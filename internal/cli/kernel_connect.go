@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -68,7 +67,7 @@ func (c *kernelConnectCmd) Run(a *app) error {
 	if a.JSON {
 		return a.printJSON(connected{s.w.Host, file, ports})
 	}
-	_, err = fmt.Fprintln(os.Stdout, file)
+	_, err = fmt.Fprintln(stdout, file)
 	return err
 }
 

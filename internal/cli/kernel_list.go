@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -57,7 +56,7 @@ func (c *kernelListCmd) Run(a *app) error {
 	if there.Session == "" {
 		a.ui.Note("no Jupyter runs on " + s.String() + ": this is what one would see")
 	}
-	if err := ui.Table(os.Stdout, there.rows()); err != nil {
+	if err := ui.Table(stdout, there.rows()); err != nil {
 		return err
 	}
 	if err := there.hereToo(); err != nil {
@@ -203,10 +202,10 @@ func (t *kernelsThere) hereToo() error {
 	for _, k := range t.Laptop {
 		rows = append(rows, []string{"  " + k.Name, k.DisplayName, k.Kernel})
 	}
-	if _, err := fmt.Println("In editors and Jupyters of this computer:"); err != nil {
+	if _, err := fmt.Fprintln(stdout, "In editors and Jupyters of this computer:"); err != nil {
 		return err
 	}
-	return ui.Table(os.Stdout, rows)
+	return ui.Table(stdout, rows)
 }
 
 // notYet names the environments that are no kernels.
@@ -218,12 +217,12 @@ func (t *kernelsThere) notYet(s *site) error {
 	for _, env := range t.Environments {
 		rows = append(rows, []string{"  " + env.Name, place(t.found, env), stateOf(env)})
 	}
-	fmt.Fprintln(os.Stdout, "\nnot yet kernels (nbremote kernel add NAME"+s.flag()+"):")
-	if err := ui.Table(os.Stdout, rows); err != nil {
+	fmt.Fprintln(stdout, "\nnot yet kernels (nbremote kernel add NAME"+s.flag()+"):")
+	if err := ui.Table(stdout, rows); err != nil {
 		return err
 	}
 	if t.Cut {
-		fmt.Fprintln(os.Stdout, "  and more; name a path to add one that is not here")
+		fmt.Fprintln(stdout, "  and more; name a path to add one that is not here")
 	}
 	return nil
 }

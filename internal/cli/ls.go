@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -79,7 +78,7 @@ func (c *lsCmd) Run(a *app) error {
 	for _, r := range rows {
 		table = append(table, []string{r.name(), r.state(), r.What, r.address()})
 	}
-	return ui.Table(os.Stdout, table)
+	return ui.Table(stdout, table)
 }
 
 func (r listed) name() string {

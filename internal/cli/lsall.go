@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -280,7 +279,7 @@ func (c *lsCmd) all(a *app, open []holder.Status, rows []listed) error {
 			if there := r.address(); there != "" {
 				line += "  " + there
 			}
-			fmt.Fprintln(os.Stdout, a.ui.Text(strings.TrimRight(line, " ")))
+			fmt.Fprintln(stdout, a.ui.Text(strings.TrimRight(line, " ")))
 		}
 	}
 	if !a.JSON {

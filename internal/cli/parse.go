@@ -20,6 +20,7 @@ func newParser(cmds *commands) (*kong.Kong, error) {
 		kong.Name("nbremote"),
 		kong.Description("Jupyter on another machine, in your browser."),
 		kong.Help(printHelp),
+		kong.Writers(stdout, os.Stderr),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 90}),
 	)
 }
@@ -32,6 +33,9 @@ func parse(parser *kong.Kong, cmds *commands, args []string) (*kong.Context, err
 	}
 	args, after, dashes := split(args)
 	kctx, err := parser.Parse(args)
+	if lost := stdout.lost(); lost != nil { // of the help
+		return nil, lost
+	}
 	if err != nil {
 		return nil, usage(misread(err), tryHelp(err))
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -82,7 +81,7 @@ func (c *proxyCmd) Run(a *app) error {
 	if a.JSON {
 		return a.printJSON(p)
 	}
-	_, err = fmt.Fprintln(os.Stdout, p.URL)
+	_, err = fmt.Fprintln(stdout, p.URL)
 	return err
 }
 

@@ -210,7 +210,7 @@ func (c *runCmd) detached(a *app, w where, b session.Begun, port *holder.Tunnel)
 		}
 		return a.printJSON(told)
 	}
-	_, err := fmt.Println(a.ui.Text(full))
+	_, err := fmt.Fprintln(stdout, a.ui.Text(full))
 	return err
 }
 

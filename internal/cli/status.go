@@ -336,5 +336,5 @@ func (a *app) printStatus(all []hostStatus, named, first bool) error {
 			table = append(table, []string{"  " + row[0] + " " + row[1]})
 		}
 	}
-	return ui.Table(os.Stdout, table)
+	return ui.Table(stdout, table)
 }

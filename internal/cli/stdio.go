@@ -126,7 +126,7 @@ func (c *stdioCmd) printConfig() error {
 		pattern = "*"
 	}
 	// The condition keeps us from asking ourselves for the way.
-	_, err = fmt.Printf("# above all else in ~/.ssh/config\nMatch originalhost %s exec \"test ! $NBREMOTE_INSIDE\"\n  ProxyCommand %s stdio %%n %%p\n", pattern, program)
+	_, err = fmt.Fprintf(stdout, "# above all else in ~/.ssh/config\nMatch originalhost %s exec \"test ! $NBREMOTE_INSIDE\"\n  ProxyCommand %s stdio %%n %%p\n", pattern, program)
 	return err
 }
 

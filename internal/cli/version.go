@@ -13,6 +13,6 @@ func (c *versionCmd) Run(a *app) error {
 	if a.JSON {
 		return a.printJSON(map[string]string{"version": Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
 	}
-	_, err := fmt.Println("nbremote " + Version)
+	_, err := fmt.Fprintln(stdout, "nbremote "+Version)
 	return err
 }
