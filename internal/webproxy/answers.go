@@ -52,7 +52,7 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errDown):
 		p.downPage(w)
 	case errors.Is(err, errStale):
-		p.polls.answer(w, holdOf(r.Context()).poll)
+		p.polls.answer(w, keyOf(holdOf(r.Context()).asked))
 	case errors.Is(err, errBehind) && p.later(r, holdOf(r.Context()).whole):
 		protect(w.Header())
 		w.WriteHeader(http.StatusNoContent)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
@@ -46,8 +45,8 @@ type hold struct {
 	destructive bool
 	old         bool // destructive, and nobody knows since when it was wanted
 	safe        bool // may be sent twice
-	poll        pollKey
 	isPoll      bool // it may be one
+	asked       *http.Request
 	layout      bool
 	question    bool // of a page of ours, whether there is something else to see
 	fetched     bool // by a script, so that it can be told to come again
@@ -81,7 +80,7 @@ func (p *Proxy) hold(ctx context.Context, cancel func(), r *http.Request) *hold 
 	h.old = h.destructive && p.up() && p.crowd.old()
 	h.question = r.Method == http.MethodHead && r.Header.Get("Sec-Fetch-Dest") == "empty"
 	h.fetched = canTurn(r, h.turns)
-	h.poll, h.isPoll = keyOf(r)
+	h.isPoll, h.asked = mayBePoll(r), r
 	switch {
 	case h.layout:
 		var err error
@@ -148,7 +147,7 @@ func (h *hold) why(up bool, waited time.Duration) error {
 		return errLate
 	case up || !h.counted || crowd.count() <= heldAtMost:
 		return nil
-	case h.isPoll && h.proxy.polls.has(h.poll):
+	case h.isPoll && h.proxy.polls.has(keyOf(h.asked)):
 		return errStale
 	case h.layout:
 		return errBehind
@@ -200,7 +199,7 @@ func (t roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		} else if err := h.pause(ctx, 0); err != nil {
 			return nil, err
 		}
-		resp, err := t.proxy.transport.RoundTrip(t.proxy.toFar(h.request(ctx, req), req.Host))
+		resp, err := t.proxy.transport.roundTrip(t.proxy.toFar(h.request(ctx, req), req.Host), h.take)
 		if err == nil && h.answer() {
 			t.proxy.fromFar(resp, req.Host)
 			return resp, nil
@@ -245,10 +244,7 @@ func (h *hold) attempt(ctx context.Context) context.Context {
 
 // request is the request for one more try.
 func (h *hold) request(ctx context.Context, req *http.Request) *http.Request {
-	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { h.take(false) },
-		GotConn: func(httptrace.GotConnInfo) { h.take(true) },
-	}))
+	req = req.WithContext(ctx)
 	switch {
 	case h.whole != nil:
 		req.Body = again(h.whole)

@@ -38,17 +38,18 @@ type poll struct {
 	at   time.Time
 }
 
-// keyOf tells what a request is as a poll; false: it cannot be one.
-func keyOf(r *http.Request) (key pollKey, ok bool) {
-	if r.Method != http.MethodGet || r.ContentLength != 0 || isNavigation(r) || r.Header.Get("Upgrade") != "" || r.Header.Get("Range") != "" {
-		return key, false
-	}
+func mayBePoll(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.ContentLength == 0 && !isNavigation(r) && r.Header.Get("Upgrade") == "" && r.Header.Get("Range") == ""
+}
+
+// keyOf tells what a request is as a poll.
+func keyOf(r *http.Request) (key pollKey) {
 	h := sha256.New()
 	for _, part := range []string{r.Host, r.URL.Path, withoutTime(r.URL.RawQuery), r.Header.Get("Accept"), r.Header.Get("Authorization"), strings.Join(r.Header.Values("Cookie"), ";")} {
 		io.WriteString(h, part+"\x00")
 	}
 	h.Sum(key[:0])
-	return key, true
+	return key
 }
 
 // withoutTime leaves out of a query what only keeps caches from answering.
@@ -63,7 +64,7 @@ func withoutTime(query string) string {
 }
 
 // keep has the answer kept, if it is one that a poll may get again.
-func (p *polls) keep(resp *http.Response, key pollKey) {
+func (p *polls) keep(resp *http.Response, asked *http.Request) {
 	kind := resp.Header.Get("Content-Type")
 	path := resp.Request.URL.Path
 	same := strings.HasPrefix(kind, "application/json") || strings.Contains(path, "/static/favicons/") // that of a tab changes with its kernel
@@ -72,7 +73,7 @@ func (p *polls) keep(resp *http.Response, key pollKey) {
 	}
 	resp.Body = &remembered{ReadCloser: resp.Body, done: func(body []byte) {
 		if !isFile(path, body) {
-			p.put(key, kind, body)
+			p.put(keyOf(asked), kind, body)
 		}
 	}}
 }

@@ -2,12 +2,17 @@ package webproxy
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 )
 
 // transports go to the far server. Websockets of kernels have one of their own,
 // because their connections may be of another kind: none is used again.
-type transports struct{ pages, kernels *http.Transport }
+type transports struct {
+	quick          *quick
+	pages, kernels *http.Transport
+}
 
 func (p *Proxy) newTransports() transports {
 	pages := &http.Transport{
@@ -23,7 +28,8 @@ func (p *Proxy) newTransports() transports {
 	kernels := pages.Clone()
 	kernels.MaxIdleConnsPerHost = -1
 	kernels.ReadBufferSize, kernels.WriteBufferSize = kernelBuffer, kernelBuffer
-	return transports{pages, kernels}
+	quick := &quick{ctx: p.ctx, dial: func(ctx context.Context) (net.Conn, error) { return p.dial(ctx, "", "") }}
+	return transports{quick, pages, kernels}
 }
 
 const kernelBuffer = 16 << 10
@@ -37,14 +43,25 @@ func forKernel(ctx context.Context) context.Context {
 
 func isForKernel(ctx context.Context) bool { return ctx.Value(kernelKey{}) != nil }
 
-func (t transports) RoundTrip(req *http.Request) (*http.Response, error) {
-	if isForKernel(req.Context()) {
+// roundTrip is that of http.RoundTripper. taken is told whether a connection has
+// the request, or it waits for one.
+func (t transports) roundTrip(req *http.Request, taken func(bool)) (*http.Response, error) {
+	kernel := isForKernel(req.Context())
+	if !kernel && isQuick(req) {
+		return t.quick.roundTrip(req, taken)
+	}
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) { taken(false) },
+		GotConn: func(httptrace.GotConnInfo) { taken(true) },
+	}))
+	if kernel {
 		return t.kernels.RoundTrip(req)
 	}
 	return t.pages.RoundTrip(req)
 }
 
 func (t transports) CloseIdleConnections() {
+	t.quick.CloseIdleConnections()
 	t.pages.CloseIdleConnections()
 	t.kernels.CloseIdleConnections()
 }

@@ -155,6 +155,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, port int) {
 		defer s.done()
 		w = s
 	}
+	if isQuick(r) {
+		p.pass(w, r)
+		return
+	}
 	p.reverse.ServeHTTP(w, r)
 }
 
@@ -184,7 +188,7 @@ func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 func (p *Proxy) answered(resp *http.Response) error {
 	h := holdOf(resp.Request.Context())
 	if h.isPoll {
-		p.polls.keep(resp, h.poll)
+		p.polls.keep(resp, h.asked)
 	}
 	if h.navigation && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		resp.Header.Set("Cache-Control", "no-store") // Jupyter's pages have the token in them
