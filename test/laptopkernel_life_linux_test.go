@@ -203,6 +203,7 @@ func TestLaptopKernel_Death(t *testing.T) {
 	deaths := []death{
 		{"the kernel is killed", "killed (signal KILL), as the system does when memory is full", func(*editor) { host.Kill("ipykernel_launcher", syscall.SIGKILL) }},
 		{"the holder is killed", "was closed on this computer", func(*editor) { l.Laptop.Kill("holder", syscall.SIGKILL) }},
+		{"what watches it is killed", "is lost", func(*editor) { host.Kill("supervise.py", syscall.SIGKILL) }},
 	}
 	if group, file := memoryGroup(t); group != "" {
 		deaths = append(deaths, death{"memory is full", "killed by its system: memory was full", func(e *editor) {
@@ -211,27 +212,33 @@ func TestLaptopKernel_Death(t *testing.T) {
 			e.ask(`bool(kc.execute("x = bytearray(600 << 20)"))`, "True")
 		}})
 	}
+	deaths = append(deaths, death{"the host is started again", "is lost", func(*editor) { reboot(l, host) }})
 	die(t, l, name, deaths)
 }
 
-// The same for all that was on the host.
-func TestSoak_LaptopKernelLost(t *testing.T) {
+// By itself a kernel is kept for ten minutes, to the minute.
+func TestSoak_LaptopKernelIsKeptTenMinutes(t *testing.T) {
 	if os.Getenv("NBREMOTE_SOAK") == "" {
 		t.Skip("make soak")
 	}
 	t.Parallel()
 	l, name := newLaptopKernel(t)
-	host := l.Host("gpu1")
-	die(t, l, name, []death{
-		{"what watches it is killed", "is lost", func(*editor) { host.Kill("supervise.py", syscall.SIGKILL) }},
-		{"the host is started again", "is lost", func(*editor) { reboot(l, host) }},
-	})
+	e := newEditor(t, l)
+	e.ask(`begin("`+name+`")`, "None")
+	e.p.cmd.Process.Kill()
+	l.Laptop.Kill("kernel proxy", syscall.SIGKILL)
+	gone := time.Now()
+	lab.Wait(t, 11*time.Minute, "the kernel to end", func() bool { return kernels(l) == 0 })
+	if kept := time.Since(gone); kept < 10*time.Minute-5*time.Second {
+		t.Errorf("it was kept for %v", kept)
+	}
+	lab.Wait(t, 20*time.Second, "what watched it to end", func() bool { return len(l.Host("gpu1").Running("supervise.py")) == 0 })
 }
 
 func die(t *testing.T, l *lab.Lab, name string, deaths []death) {
 	t.Helper()
 	host, spec := l.Host("gpu1"), "/home/me/.local/share/jupyter/kernels/"+name+"/kernel.json"
-	l.Laptop.WriteFile(lab.Me, spec, strings.Replace(l.Laptop.ReadFile(spec), `"proxy",`, `"proxy", "--keep", "3s",`, 1))
+	l.Laptop.WriteFile(lab.Me, spec, strings.Replace(l.Laptop.ReadFile(spec), `"proxy",`, `"proxy", "--keep", "1s",`, 1))
 	for _, c := range deaths {
 		e := newEditor(t, l)
 		e.ask(`begin("`+name+`", stderr="/home/me/said")`, "None")

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"nbremote/internal/config"
 	"nbremote/internal/holder"
@@ -108,5 +109,19 @@ func TestOverview_IsWhatExists(t *testing.T) {
 		if there := strings.Contains(overview, node.Name); there == node.Hidden {
 			t.Errorf("%s: in the overview %v, hidden %v", node.Name, there, node.Hidden)
 		}
+	}
+}
+
+func TestParse_KernelProxyByItself(t *testing.T) {
+	var cmds commands
+	parser, err := newParser(&cmds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parse(parser, &cmds, []string{"kernel", "proxy", "gpu1", "/spec", "/file"}); err != nil {
+		t.Fatal(err)
+	}
+	if c := cmds.Kernel.Proxy; c.Keep != 10*time.Minute || c.Patience != 15*time.Second {
+		t.Errorf("kept for %v, waits for %v", c.Keep, c.Patience)
 	}
 }
