@@ -48,24 +48,24 @@ func ParseAddress(text string) (Address, error) {
 	}
 	if u.Port() != "" {
 		if a.Port, err = strconv.Atoi(u.Port()); err != nil || a.Port < 1 || a.Port > 65535 {
-			return bad("its port is none")
+			return bad("a port is 1 to 65535")
 		}
 	}
 	if net.ParseIP(a.Host) == nil && !hostForm().MatchString(a.Host) {
-		return bad("its host is none")
+		return bad("no host stands in it, or one that cannot be")
 	}
 	if a.Path == "" {
 		a.Path = "/"
 	}
 	if len(a.Path) > 2048 || !strings.HasPrefix(a.Path, "/") || strings.HasPrefix(a.Path, "//") {
-		return bad("its path is none")
+		return bad("its path cannot be one")
 	}
 	// What Jupyter hides it prints as three dots.
 	if a.Token = u.Query().Get("token"); strings.Trim(a.Token, ".") == "" {
 		a.Token = ""
 	}
 	if !validToken(a.Token) {
-		return bad("its token is none")
+		return bad("its token cannot be one")
 	}
 	return a, nil
 }

@@ -125,6 +125,9 @@ func parseName(s string) (n name, err error) {
 			return name{}, usagef("", "read %s: %v", show(s), err)
 		}
 	}
+	if len(n.host) > maxName {
+		return name{}, usagef("", "read %s: a host name has at most %d bytes", show(s), maxName)
+	}
 	if !validHost(n.host) {
 		return name{}, usagef("nbremote open gpu1, a name of ~/.ssh/config or user@host:port",
 			"read %s: a host name has letters, digits and . _ : %% - only, and no - first", show(s))
@@ -148,14 +151,16 @@ func allLetters(s string) bool {
 	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
+const maxName = 255 // bytes of a host or a user
+
 // validHost is stricter than OpenSSH's own check: nothing in it can mean
 // anything to a shell or be read as an option.
 func validHost(s string) bool {
-	return s != "" && len(s) <= 255 && s[0] != '-' && onlyASCII(s, "._:%-")
+	return s != "" && len(s) <= maxName && s[0] != '-' && onlyASCII(s, "._:%-")
 }
 
 func validUser(s string) bool {
-	return s != "" && len(s) <= 255 && s[0] != '-' && onlyASCII(s, "._+-@")
+	return s != "" && len(s) <= maxName && s[0] != '-' && onlyASCII(s, "._+-@")
 }
 
 func onlyASCII(s, others string) bool {

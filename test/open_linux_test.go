@@ -169,7 +169,7 @@ func TestOpen_TwiceCloseRestartStop(t *testing.T) {
 	if r := l.Must("ls"); strings.Contains(r.Stdout, "gpu1") {
 		t.Errorf("ls after close: %s", r.Stdout)
 	}
-	fails(t, l.Run("url", "gpu1"), 3, "not open here")
+	fails(t, l.Run("url", "gpu1"), 3, "not open here", "nbremote open gpu1")
 	back := open(t, l, "gpu1")
 	if !back.Reused || back.Port != first.Port || back.Token != first.Token || back.HolderPID == first.HolderPID {
 		t.Errorf("back: %+v, first %+v", back, first)

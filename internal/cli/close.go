@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"nbremote/internal/holder"
@@ -167,7 +168,11 @@ func (a *app) openHolder(w where, verb string) (holder.Status, error) {
 			return answers(s)
 		}
 	}
-	return holder.Status{}, notFound(fmt.Sprintf("%s %s: it is not open here", verb, w.Host), "nbremote ls")
+	try := "nbremote ls"
+	if verb == "find" && w.URL == "" && !strings.Contains(w.Session, ":") { // else it takes --via too
+		try = "nbremote open " + shellWord(w.String())
+	}
+	return holder.Status{}, notFound(fmt.Sprintf("%s %s: it is not open here", verb, w.Host), try)
 }
 
 // silentOn is the error of what needs a holder that answers nobody.

@@ -100,7 +100,11 @@ func (c *forwardCmd) wanted(a *app, w where) ([]holder.TunnelSpec, error) {
 		}
 		texts, remote = append(texts[:len(texts):len(texts)], local...), append(remote, back...)
 	}
-	if len(texts)+len(remote) == 0 {
+	switch {
+	case len(texts)+len(remote) > 0:
+	case c.FromSSHConfig:
+		return nil, usage("read the ssh_config: no LocalForward or RemoteForward for "+w.Host+" that can be had", "ssh -G "+shellWord(w.Host)+" | grep forward")
+	default:
 		return nil, usage("read the command line: forward needs a port", "nbremote forward "+shellWord(w.Host)+" 8888, or 8889:my-host:8888")
 	}
 	specs, err := parseForwards(w.Host, texts)

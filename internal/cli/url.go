@@ -27,7 +27,7 @@ func (c *urlCmd) Run(a *app) error {
 		return a.printOpened(out, true)
 	}
 	if err := clipboard.WriteAll(withToken(out)); err != nil {
-		return fmt.Errorf("copy the address: %w; print it with: nbremote url %s", err, w.Host)
+		return &problem{fmt.Sprintf("copy the address: %v", err), "other", "nbremote url " + shellWord(w.Host+"/"+page.Session) + ", which prints it"}
 	}
 	a.ui.Note("copied the address of " + w.Host + "/" + page.Session + " with its token")
 	return nil
