@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -43,6 +45,29 @@ func (p *labTab) try(actions ...chromedp.Action[chromedp.Void]) {
 	limited, cancel := context.WithTimeout(p, 3*time.Second)
 	defer cancel()
 	chromedp.Do(limited, actions...)
+}
+
+// navigations follows what is asked for to replace the page: how many such
+// requests there were, and of how many the browser has let go.
+func (p *labTab) navigations() (asked, over func() int) {
+	p.x.t.Helper()
+	var began, ended atomic.Int64
+	err := chromedp.Listen(p, func(ev any) {
+		switch e := ev.(type) {
+		case *network.EventRequestWillBeSent:
+			if e.Type == network.ResourceTypeDocument {
+				began.Add(1)
+			}
+		case *network.EventLoadingFailed:
+			if e.Type == network.ResourceTypeDocument {
+				ended.Add(1)
+			}
+		}
+	})
+	if err != nil {
+		p.x.t.Fatal(err)
+	}
+	return func() int { return int(began.Load()) }, func() int { return int(ended.Load()) }
 }
 
 var browserReload = chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
@@ -122,6 +147,9 @@ func TestReload_InACutLosesNothing(t *testing.T) {
 		lab.Wait(t, 20*time.Second, p.name+" to print", func() bool { lost, _ := p.lines(n); return lost < n-10 })
 		do(t, p, "change a cell", chromedp.Evaluate[chromedp.Void](`document.querySelectorAll(".jp-NotebookPanel .jp-Cell")[1].querySelector(".cm-content").focus()`), insert("CHANGED"))
 	}
+	_, browserOver := byBrowser.navigations()
+	_, scriptOver := byScript.navigations()
+	twinAsked, _ := twin.navigations()
 	x.Laptop.Cut()
 	time.Sleep(time.Second) // before anybody can know
 	byBrowser.try(browserReload)
@@ -132,7 +160,10 @@ func TestReload_InACutLosesNothing(t *testing.T) {
 	shot(t, byScript, "../docs/img/page-in-a-cut.png")
 	time.Sleep(15 * time.Second) // how long the cut lasts is what is tested
 	byBrowser.try(browserReload)
-	time.Sleep(5 * time.Second) // a browser with much to do asks late: after the mend it would be a reload like any
+	// A browser with much to do asks late: after the mend it would be a reload like any.
+	lab.Wait(t, 30*time.Second, "each reload to be seen", func() bool {
+		return browserOver() >= 3 && scriptOver() >= 1 && twinAsked() >= 1
+	})
 	x.Laptop.Mend()
 	for _, p := range []*labTab{byBrowser, byScript} {
 		lost, wrong, idle := p.finished(n, 60*time.Second)
