@@ -40,6 +40,7 @@ type NotFoundError struct {
 	Name       string
 	Host       string // what DNS was asked for
 	Config     string // the ssh_config, as messages name it
+	ConfigFile string // "" is the user's own
 	InConfig   bool   // the ssh_config turns Name into Host
 	Suggestion string // the nearest Host of the ssh_config, or ""
 }
@@ -60,6 +61,8 @@ func (e *NotFoundError) Cause() string { return "" }
 // Hint is a command with the nearest name that there is.
 func (e *NotFoundError) Hint() string {
 	switch {
+	case e.Suggestion != "" && e.ConfigFile != "":
+		return "nbremote open " + e.Suggestion + " --ssh-config " + quoteWord(e.ConfigFile)
 	case e.Suggestion != "":
 		return "nbremote open " + e.Suggestion
 	case e.InConfig:

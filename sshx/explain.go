@@ -130,10 +130,12 @@ func (a *attempt) reached() Phase {
 	return phase
 }
 
-func (a *attempt) notFound() error {
-	t := a.target
+func (a *attempt) notFound() error { return NotFound(a.target) }
+
+// NotFound is the error of a target whose address DNS does not know.
+func NotFound(t *Target) *NotFoundError {
 	n, err := parseName(t.Name)
-	e := &NotFoundError{Name: t.Name, Host: t.Host, Config: t.configName(), InConfig: err != nil || n.host != t.Host}
+	e := &NotFoundError{Name: t.Name, Host: t.Host, Config: t.configName(), ConfigFile: t.ConfigFile, InConfig: err != nil || n.host != t.Host}
 	if !e.InConfig {
 		e.Suggestion = suggest(n.host, t.ConfigFile)
 	}

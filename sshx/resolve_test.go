@@ -268,7 +268,7 @@ func TestNotFound(t *testing.T) {
 		if text := "find " + name + ": not in config, and DNS does not know it"; e.Error() != text {
 			t.Errorf("%v, want %s", e, text)
 		}
-		if want != "" && e.Hint() != "nbremote open "+want {
+		if want != "" && e.Hint() != "nbremote open "+want+" --ssh-config "+config {
 			t.Error(e.Hint())
 		}
 	}

@@ -97,7 +97,11 @@ func (d *doctor) dns(t *sshx.Target) {
 		// What to try is told by the step that needs the address.
 		f.State, f.Class = failed, "connect"
 		f.What, f.Why = t.Host+" is not found: "+err.Error(), "nothing is reached without its address; a VPN off? "+knownNames(t)
-		f.Try = "grep -in '^ *host' ~/.ssh/config; getent hosts " + shellWord(t.Host)
+		config := "~/.ssh/config"
+		if t.ConfigFile != "" {
+			config = shellWord(t.ConfigFile)
+		}
+		f.Try = "grep -in '^ *host' " + config + "; getent hosts " + shellWord(t.Host)
 		if dns != nil && dns.IsNotFound {
 			f.Class = "not-found"
 		}

@@ -92,6 +92,10 @@ func dialFailed(t *sshx.Target, err error) error {
 	if err == nil || classOf(err) != "" {
 		return err
 	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return sshx.NotFound(t)
+	}
 	return &problem{fmt.Sprintf("connect to %s: %v", t.Name, err), "connect", "nbremote doctor " + shellWord(t.Name)}
 }
 
