@@ -52,10 +52,10 @@ type Options struct {
 	Again *Redials
 	RTT   time.Duration
 	// DialCommand is a command line that does with its stdin and stdout what
-	// Dial does, for the engine openssh; "" where Dial is nil.
+	// Dial does, for the engine openssh; "": ssh goes through the gateways itself.
 	DialCommand string
 	// Asking says whether a child's question to a person is open: the clock
-	// stops meanwhile; nil: never.
+	// stops meanwhile; nil: what a child asks reaches nobody.
 	Asking func() bool
 	// Dir is a directory of ours for the sockets of the engine openssh; "" is
 	// a temporary one.

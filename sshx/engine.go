@@ -90,7 +90,7 @@ func (t *Target) beyond(ids *identities) (method string) {
 	switch {
 	case t.GSSAPIAuth && hasTicket():
 		return "gssapi-with-mic"
-	case t.PubkeyAuth && ids.fido, t.UseKeychain && ids.locked():
+	case t.PubkeyAuth && len(ids.fido) > 0, t.UseKeychain && ids.locked():
 		return "publickey"
 	}
 	return ""

@@ -3,6 +3,7 @@ package sshx
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -55,8 +56,19 @@ func Keys(ctx context.Context, t *Target) Held {
 			Locked: id.file != nil && id.file.locked(),
 		})
 	}
+	if t.Engine != EngineNative && hasMasters {
+		held.bySSH(ids.fido)
+	}
 	for _, f := range ids.late {
 		held.Keys = append(held.Keys, HeldKey{Name: f.name(), Locked: true})
 	}
 	return held
+}
+
+// bySSH adds the files of security keys, which only ssh itself can use.
+func (h *Held) bySSH(files []*keyFile) {
+	for _, f := range files {
+		h.Keys = append(h.Keys, HeldKey{Name: f.name(), Fingerprint: ssh.FingerprintSHA256(f.pub), Touch: true})
+		h.Unused = slices.DeleteFunc(h.Unused, func(text string) bool { return strings.HasPrefix(text, f.name()+" (") })
+	}
 }

@@ -27,7 +27,7 @@ type identities struct {
 	agent  *agentKeys
 	ready  []*identity
 	late   []*keyFile // locked, with an unknown public half: to be unlocked before being offered
-	fido   bool       // a file is a security key's, and no agent has it
+	fido   []*keyFile // of security keys, that no agent has
 	unused []string   // keys that cannot be used, each with why
 }
 
@@ -142,7 +142,9 @@ func (ids *identities) usable(f *keyFile, pub, plain ssh.PublicKey) []*identity 
 		}
 	}
 	if f.signer == nil && !f.locked() {
-		ids.fido = ids.fido || f.fido
+		if f.fido && !certificate {
+			ids.fido = append(ids.fido, f)
+		}
 		if !certificate {
 			ids.unused = append(ids.unused, id.name+" ("+f.problem+")")
 		}

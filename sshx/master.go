@@ -84,7 +84,7 @@ func (t *Target) masterArguments(sock string, opts *Options) []string {
 		"VerifyHostKeyDNS=no", "UpdateHostKeys=no", // neither DNS nor a server vouches for other keys
 		"ServerAliveInterval=15", "ServerAliveCountMax=3", "ConnectTimeout=" + strconv.Itoa(max(1, int(opts.timeout().Seconds()))),
 	}
-	if opts.Ask == nil {
+	if !opts.childMayAsk() {
 		settings = append(settings, "BatchMode=yes")
 		if t.namesFIDO() { // it would wait for a touch all the same
 			settings = append(settings, "PubkeyAcceptedKeyTypes=-sk-*") // the name that old ones know too
@@ -101,13 +101,28 @@ func (t *Target) masterArguments(sock string, opts *Options) []string {
 	switch {
 	case opts.DialCommand != "":
 		settings = append(settings, "ProxyCommand="+strings.ReplaceAll(opts.DialCommand, "%", "%%"))
+	case t.Via != nil:
+		settings = append(settings, "ProxyJump="+t.jumps())
 	case t.ProxyCommand == "":
-		settings = append(settings, "ProxyCommand=none") // and no ProxyJump: whoever called us has been asked
+		settings = append(settings, "ProxyCommand=none")
 	}
 	for _, s := range settings {
 		args = append(args, "-o", s)
 	}
 	return append(args, "-l", t.User, "-p", strconv.Itoa(t.Port), "--", t.asked())
+}
+
+// childMayAsk says whether what an ssh of ours asks reaches a person.
+func (o *Options) childMayAsk() bool { return o.Ask != nil && o.Asking != nil }
+
+// jumps are the gateways on the way, as ssh's -J takes them: it signs in to them
+// itself.
+func (t *Target) jumps() string {
+	var names []string
+	for hop := t.Via; hop != nil; hop = hop.Via {
+		names = append([]string{hop.Name}, names...)
+	}
+	return strings.Join(names, ",")
 }
 
 // PinFile is where ssh keeps the host keys that StrictHostKeyChecking no let
@@ -127,9 +142,6 @@ func (t *Target) asked() string {
 // runMaster connects by an ssh of ours. What that asks, and whether a person
 // answered, is known to whoever serves its SSH_ASKPASS.
 func (a *attempt) runMaster() (*Conn, error) {
-	if a.target.Via != nil && a.opts.DialCommand == "" {
-		return nil, &DialError{Name: a.target.Name, Address: a.target.Address(), Phase: PhaseDial, Err: errors.New("no way through " + a.target.Via.Name + " was given")}
-	}
 	m, err := startMaster(a.target, &a.opts)
 	if err != nil {
 		return nil, err

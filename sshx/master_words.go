@@ -77,7 +77,7 @@ func (a *attempt) masterFailed(h *heard) error {
 	}
 	if m := denied.FindStringSubmatch(text); m != nil {
 		e := &AuthError{Name: a.target.Name, User: a.target.User, Offered: []string{"what ssh itself has"}, Ended: strings.TrimSpace(m[1])}
-		if a.opts.Ask == nil {
+		if !a.opts.childMayAsk() {
 			e.Err = ErrNobodyToAsk
 			if a.target.namesFIDO() {
 				e.Needs = "a touch of a security key"
@@ -126,7 +126,7 @@ func (a *attempt) hostKeyFailed(text string) error {
 		e.Reason, e.Err = HostKeyUnknown, errors.New("StrictHostKeyChecking forbids new ones")
 	case !strings.Contains(text, "Host key verification failed"):
 		return nil
-	case a.opts.Ask == nil:
+	case !a.opts.childMayAsk():
 		e.Reason, e.Err = HostKeyUnknown, ErrNobodyToAsk
 	}
 	return e

@@ -49,6 +49,13 @@ func TestEngine_SecurityKey(t *testing.T) {
 	securityKeys(t, l, map[*lab.Machine]string{gw1: "ecdsa-sk", gpu1: "ed25519-sk"})
 
 	fails(t, l.Run("open", "--no-browser", "gpu1"), 4, "sign in to gw1: it asks for a touch of a security key and nobody can be asked")
+	found, r := doctor(t, l)
+	if c := find(found, "keys", ""); c.State != "ok" || c.What != "1 to offer: id_ed25519_sk (wants a touch)" {
+		t.Errorf("doctor: %+v", c)
+	}
+	if c := find(found, "sign-in", "gw1"); r.Exit != 4 || !strings.Contains(c.What, "a touch of a security key") || c.Try != "nbremote open gw1, once, in a terminal" {
+		t.Errorf("doctor: exit %d, %+v", r.Exit, found)
+	}
 	opens := func(says ...string) *lab.Terminal {
 		x := l.Pty("open", "--no-browser", "gpu1")
 		for _, text := range says {
