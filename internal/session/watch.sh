@@ -1,12 +1,12 @@
 # session_watch ENC AT INDEX RUN ONCE: tells of a session, in fields, until it
 # has ended and all is told, or once. AT is where in its log to begin, "-N" its
 # last N lines, "-" what is usual, "" none of it; INDEX is how much of the index is known, "" none
-# is wanted; RUN is which run it must still be, "" any. It polls so that it
+# is wanted; RUN is which run it must still be, "" any. It polls, so that it
 # works with every tail and loses nothing to a slow reader; the end of fd 3 says
 # that nobody reads any more. With W_VIEW the window is made meanwhile.
 session_watch() {
 	session_dir "$1"
-	w_at=$2 w_ix=$3 w_once=$5 w_said= w_watch= w_n=0 w_all=0
+	w_at=$2 w_ix=$3 w_once=$5 w_said= w_watch= w_tail= w_n=0 w_all=0
 	nbr_read "$S_DIR/pid" || [ -f "$S_DIR/log" ] || fail not-found "it has not been started"
 	w_run=$nbr_v
 	case $4 in '' | "$w_run") ;; *) fail gone "it has been removed, or started anew" ;; esac
@@ -76,14 +76,27 @@ w_trouble() {
 	w_said=$nbr_v
 }
 
-# Shorter while something has just begun or come.
+# Shorter while something has just begun or come. A tail that is told of each
+# line by the system ends it with the next one.
 w_pause() {
-	w_n=$((w_n + 1))
+	w_n=$((w_n + 1)) w_for=0.3
+	[ "$w_n" -ge 50 ] || w_for=0.1
 	if [ "$w_n" -lt 15 ]; then
 		sleep 0.02 2>/dev/null || sleep 1
+	elif [ -n "$w_at" ] && [ -f "$S_DIR/log" ] && w_tells; then
+		timeout "$w_for" tail -s 0.05 -c "+$((w_at + 1))" -f "$S_DIR/log" 2>/dev/null | head -c 1 >/dev/null
 	else
-		if [ "$w_n" -lt 50 ]; then sleep 0.1; else sleep 0.3; fi 2>/dev/null || sleep 1
+		sleep "$w_for" 2>/dev/null || sleep 1
 	fi
+}
+
+# Whether there is such a tail, and a timeout: it is tried once.
+w_tells() {
+	if [ -z "$w_tail" ]; then
+		w_tail=no
+		timeout 0.01 tail -s 0.05 -c +1 -f "$S_DIR/log" >/dev/null 2>&1 || [ "$?" -ne 124 ] || w_tail=yes
+	fi
+	[ "$w_tail" = yes ]
 }
 
 # Who ended it by KILL may just be writing that down.
