@@ -78,6 +78,12 @@ func TestClean_TwoLaptops(t *testing.T) {
 	if strings.Join(c.Removed, ",") != "kernel mine,proj" || !c.stays("is in use") {
 		t.Errorf("removed: %+v", c)
 	}
+	l.Must("run", "gpu1", "--name", "quick", "--", "true")
+	before = l.Must("ls").Stdout
+	clean(t, l, "gpu1", "-y")
+	if now := l.Must("ls").Stdout; !strings.Contains(before, "gpu1/quick") || strings.Contains(now, "gpu1/quick") {
+		t.Errorf("ls has what was removed:\n%s\nbefore:\n%s", now, before)
+	}
 	works(t, l, other)
 	if lost, _, _ := page.got(100000); lost > 99990 {
 		t.Error("nothing is printed any more")

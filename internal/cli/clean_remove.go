@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"nbremote/internal/holder"
@@ -171,6 +173,7 @@ func (p parts) removeThem(a *app, line *line, there holder.Direct, f *cleanable)
 		f.Removed, f.Bytes = append(f.Removed, names[s.Enc]), f.Bytes+s.Bytes
 		line.RemovePage(a.ctx, names[s.Enc])
 	}
+	a.lookAgain(line, slices.Collect(maps.Values(names))...)
 	for _, l := range gone.Left {
 		f.Removed, f.Bytes = append(f.Removed, leftover(l)), f.Bytes+l.Bytes
 	}

@@ -62,10 +62,10 @@ func (a *app) keepScript(l *line, s holder.Script) {
 }
 
 // lookAgain has the holder ask the host about its scripts, when one of them was
-// just ended.
-func (a *app) lookAgain(l *line, name string) {
+// just ended or removed.
+func (a *app) lookAgain(l *line, names ...string) {
 	s, err := l.Status(a.ctx)
-	if err == nil && slices.ContainsFunc(s.Scripts, func(one holder.Script) bool { return one.Name == name && one.Running }) {
+	if err == nil && slices.ContainsFunc(s.Scripts, func(one holder.Script) bool { return slices.Contains(names, one.Name) }) {
 		l.Fresh(a.ctx)
 	}
 }
