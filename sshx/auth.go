@@ -260,7 +260,7 @@ func (u *auth) give(err error) error {
 }
 
 func (u *auth) failed() *AuthError {
-	e := &AuthError{Name: u.target.Name, User: u.target.User, Unused: u.ids.unused}
+	e := &AuthError{Name: u.target.Name, User: u.target.User, Unused: u.ids.unused, Wrong: u.wrong}
 	for _, id := range u.ids.ready {
 		if id.offered {
 			e.Offered = append(e.Offered, id.name)

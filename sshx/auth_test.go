@@ -46,7 +46,7 @@ func TestPassword(t *testing.T) {
 	}
 	person = &asked{answers: []string{"a", "b", "c", "secret"}}
 	_, err = try(t.Context(), s.target(t, key), Options{Ask: person.ask})
-	wantAuthError(t, err, "sign in to gpu1 as me: refused", "offered id_ed25519")
+	wantAuthError(t, err, "sign in to gpu1 as me: refused", "offered id_ed25519; answers that were not accepted: 3")
 	if len(person.answers) != 1 {
 		t.Errorf("asked %d times", len(person.questions))
 	}

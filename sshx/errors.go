@@ -178,6 +178,7 @@ type AuthError struct {
 	Name, User string
 	Offered    []string // names of the keys that the host was shown
 	Unused     []string // keys that could not be used, each with why
+	Wrong      int      // passwords and codes that were not accepted
 	Needs      string   // what it asks for and nobody could be asked: "a code", …
 	Ended      string   // what the host said when it ended the sign-in, or ""
 	Err        error
@@ -206,8 +207,11 @@ func (e *AuthError) Cause() string {
 		parts = append(parts, fmt.Sprintf("offered %d keys: %s, …", n, strings.Join(e.Offered[:4], ", ")))
 	case n > 0:
 		parts = append(parts, "offered "+strings.Join(e.Offered, ", "))
-	case e.Needs == "":
+	case e.Needs == "" && e.Wrong == 0:
 		parts = append(parts, "no key to offer")
+	}
+	if e.Wrong > 0 {
+		parts = append(parts, fmt.Sprintf("answers that were not accepted: %d", e.Wrong))
 	}
 	if len(e.Unused) > 0 {
 		parts = append(parts, "not used: "+strings.Join(e.Unused, ", "))
