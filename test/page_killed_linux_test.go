@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +43,11 @@ func TestL12_KilledBrowser(t *testing.T) {
 	}
 	r := x.Must("status", "gpu1")
 	t.Logf("status, after %v:\n%s", r.Took.Round(time.Millisecond), r.Stdout)
+	said := x.Must("open", "--no-browser", "gpu1").Stderr
+	t.Logf("open:\n%s", said)
+	if !awayRow.MatchString(said) || !strings.Contains(said, "is another page") {
+		t.Error("open does not say what the killed browser's page has not had")
+	}
 	var waits int64
 	for _, k := range statusOf(t, x.Lab).Pages[0].Kept {
 		if !k.Away.IsZero() {

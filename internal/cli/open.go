@@ -177,6 +177,7 @@ func (c *openCmd) openAgain(a *app, w where) (bool, error) {
 	a.ui.Line(w.Host+"/"+page.Session, runningSince(&server))
 	c.sayKept(a, &server)
 	a.sayPort(page)
+	a.sayAway(page)
 	l := &line{Client: holder.ByKey(a.place, status.Key)}
 	if w.URL == "" {
 		a.keepForwards(l.Client, w)
@@ -314,6 +315,7 @@ func (c *openCmd) forward(a *app, line *line, w where, s *jupyter.Server) (holde
 	page, err := line.AddPage(a.ctx, pageOf(w, s, c.Port, raw, !a.config.Hosts[w.Host].NoFollow))
 	if err == nil {
 		a.sayPort(page)
+		a.sayAway(page)
 	}
 	return page, err
 }

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"os"
+	"strings"
+	"time"
 
 	"nbremote/internal/holder"
 	"nbremote/internal/ui"
@@ -64,6 +66,14 @@ func (a *app) sayPort(p holder.Page) {
 	}
 	for _, port := range p.Also {
 		a.ui.Note(fmt.Sprintf("port %d is %sused; %d goes on for tabs opened there", p.Port, again, port))
+	}
+}
+
+// sayAway says what a page has not had that ended without a word, as when its
+// browser was killed.
+func (a *app) sayAway(p holder.Page) {
+	if text := awayText(p.Kept, time.Now()); strings.Contains(text, " until ") {
+		a.ui.Note(text)
 	}
 }
 

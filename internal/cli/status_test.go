@@ -75,7 +75,7 @@ func TestStatus_Text(t *testing.T) {
 		}}}, `
   line   up since 14:02:11; round trip 23 ms
   kept   by the relay: a lost line loses no output; nothing waits; spool 0 B of 1 GB
-  away   the page of 2 kernels, since 14:02:51; 12000 messages (3 MB) wait for it; 1 message from 14:02:11 to 14:02:12 lost: the room for kept messages is full
+  away   the page of 2 kernels, since 14:02:51; 12000 messages (3 MB) wait for it until 11 May, 14:02, and come when it wakes up. A tab that was restored or loaded anew is another page: what it does not show comes when its cell is run again; 1 message from 14:02:11 to 14:02:12 lost: the room for kept messages is full
   main   2 kernels (at 14:02); 0 tabs
 `},
 		"direct": {hostStatus{State: holder.Up, Since: noon, Link: &holder.Link{Why: "no python3 there"}, Pages: []pageStatus{

@@ -8,6 +8,7 @@ import (
 
 	"nbremote/internal/holder"
 	"nbremote/internal/ui"
+	"nbremote/internal/webproxy"
 )
 
 // rows are the lines of one host, each a name in a column and a text.
@@ -147,33 +148,50 @@ func (s *hostStatus) kept(now time.Time) string {
 // away says what waits for pages whose websockets are away, and what of that
 // was lost.
 func (s *hostStatus) away(now time.Time) string {
-	var sum holder.Kept
-	kernels := map[string]bool{}
+	var kept []holder.Kept
 	var lost []holder.Dropped
 	for _, p := range s.Pages {
-		for _, k := range p.Kept {
-			if k.Away.IsZero() {
-				continue
-			}
-			kernels[k.Kernel] = true
-			sum.Messages += k.Messages
-			sum.Bytes += k.Bytes
-			if sum.Away.IsZero() || k.Away.Before(sum.Away) {
-				sum.Away = k.Away
-			}
-		}
+		kept = append(kept, p.Kept...)
 		lost = append(lost, p.Dropped...)
 	}
 	var parts []string
-	if n := len(kernels); n > 0 {
-		parts = append(parts, fmt.Sprintf("the page of %d %s, since %s; %d %s (%s) wait for it",
-			n, plural(n, "kernel"), clock(sum.Away, now), sum.Messages, plural(int(sum.Messages), "message"), size(sum.Bytes)))
+	if text := awayText(kept, now); text != "" {
+		parts = append(parts, text)
 	}
 	for _, d := range lost[max(0, len(lost)-3):] {
 		parts = append(parts, fmt.Sprintf("%d %s from %s to %s lost: %s",
 			d.Messages, plural(int(d.Messages), "message"), clock(d.From, now), clock(d.To, now), d.Why))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// awayText says what waits for pages that are away, how long, and who gets it;
+// "" where none is.
+func awayText(kept []holder.Kept, now time.Time) string {
+	var sum holder.Kept
+	kernels := map[string]bool{}
+	for _, k := range kept {
+		if k.Away.IsZero() {
+			continue
+		}
+		kernels[k.Kernel] = true
+		sum.Messages += k.Messages
+		sum.Bytes += k.Bytes
+		if sum.Away.IsZero() || k.Away.Before(sum.Away) {
+			sum.Away = k.Away
+		}
+	}
+	n := len(kernels)
+	if n == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("the page of %d %s, since %s; %d %s (%s) wait for it",
+		n, plural(n, "kernel"), clock(sum.Away, now), sum.Messages, plural(int(sum.Messages), "message"), size(sum.Bytes))
+	if sum.Messages == 0 {
+		return text
+	}
+	until := sum.Away.Add(webproxy.KeepFor).Local().Format("2 January, 15:04")
+	return text + " until " + until + ", and come when it wakes up. A tab that was restored or loaded anew is another page: what it does not show comes when its cell is run again"
 }
 
 // held is what goes on behind a line that is not up, as it was last heard, and

@@ -14,8 +14,10 @@ import (
 	"github.com/coder/websocket"
 )
 
+// KeepFor is how long messages wait for a page that is away.
+const KeepFor = 7 * 24 * time.Hour
+
 const (
-	keepFor     = 7 * 24 * time.Hour
 	keepAway    = 64 // websockets without a page; the one that was left first goes
 	sayTogether = time.Second
 )

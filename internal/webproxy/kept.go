@@ -199,7 +199,7 @@ func (k *kept) detach(p *pageSocket) {
 	}
 	k.page, k.away = nil, time.Now()
 	if !k.over {
-		k.timer = time.AfterFunc(cmp.Or(k.keeper.proxy.keepFor, keepFor), func() {
+		k.timer = time.AfterFunc(cmp.Or(k.keeper.proxy.keepFor, KeepFor), func() {
 			if !k.awaySince().IsZero() {
 				k.giveUp("the page did not come back")
 			}

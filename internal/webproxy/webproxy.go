@@ -74,7 +74,7 @@ type Proxy struct {
 	behind  behind
 	keeper  keeper
 
-	keepFor time.Duration // 0 = keepFor
+	keepFor time.Duration // 0 = KeepFor
 
 	testOnlyUnkept bool // websockets of kernels pass as all others do
 
