@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nbremote/internal/holder"
@@ -22,6 +23,7 @@ const (
 	partTime  = 2 * time.Second         // for the connections to end; they end with us
 	asksAtOne = 128                     // hosts that are asked at a time
 	readsAtOn = 8                       // names that ssh is asked about at a time
+	readTime  = 700 * time.Millisecond  // for all of those, before the first is signed in to
 )
 
 // States of what is not open here, in ls --all.
@@ -37,6 +39,8 @@ type rollCall struct {
 	*app
 	open   []holder.Status
 	reads  chan struct{}
+	unread atomic.Int64  // names that ssh was not asked about yet
+	knock  chan struct{} // closed when they may be signed in to
 	mu     sync.Mutex
 	visits map[string]*visit
 	signed []*reached // in their order: a gateway before what is behind it
@@ -80,7 +84,8 @@ func (a *app) usedBefore() []where {
 
 // call gives each host's rows to tell, as they come.
 func (a *app) call(hosts []where, open []holder.Status, tell func([]listed)) {
-	r := &rollCall{app: a, open: open, reads: make(chan struct{}, readsAtOn), visits: map[string]*visit{}}
+	r := &rollCall{app: a, open: open, reads: make(chan struct{}, readsAtOn), knock: make(chan struct{}), visits: map[string]*visit{}}
+	r.unread.Store(int64(min(len(hosts), asksAtOne)))
 	slots := make(chan struct{}, asksAtOne)
 	var wg sync.WaitGroup
 	var telling sync.Mutex
@@ -197,7 +202,22 @@ func (r *rollCall) isDown(t *sshx.Target) bool {
 	})
 }
 
+// target waits until all names are read, if that does not take long: a sign-in
+// costs a computer much more than a name, and those that are dead would be
+// knocked at only when the living have been asked.
 func (r *rollCall) target(w where) (*sshx.Target, error) {
+	target, err := r.readName(w)
+	if r.unread.Add(-1) == 0 {
+		close(r.knock)
+	}
+	select {
+	case <-r.knock:
+	case <-time.After(readTime):
+	}
+	return target, err
+}
+
+func (r *rollCall) readName(w where) (*sshx.Target, error) {
 	r.reads <- struct{}{}
 	defer func() { <-r.reads }()
 	return r.resolve(r.ctx, w)
