@@ -15,12 +15,12 @@ wanted() { cat "$here/deps.sh" "$here"/requirements*.txt "$here/tools.txt" | cks
 present() {
 	[ -r "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ] || return 1
 	[ -x $top/jupyter/bin/jupyter-lab ] && [ -x $top/tools/bin/uv ] && [ -d $top/wheels ] || return 1
-	[ -d $top/vscode/node_modules ] || return 1
+	[ -d $top/vscode/node_modules ] && [ -e /usr/include/openssl/evp.h ] || return 1
 	[ -x $top/jupyterhub/bin/jupyterhub ] && [ -x $top/jupyterhub/node_modules/.bin/configurable-http-proxy ] || return 1
 	for version in $old; do
 		[ -x $top/jupyter-$version/bin/jupyter-server ] || return 1
 	done
-	for program in /usr/sbin/sshd tmux chromium firefox-esr curl ip ps infocmp node zsh fish tcsh mksh yash ksh busybox softhsm2-util /usr/sbin/krb5kdc /usr/sbin/kadmin.local kinit /usr/sbin/dropbear; do
+	for program in /usr/sbin/sshd tmux chromium firefox-esr curl ip ps infocmp node zsh fish tcsh mksh yash ksh busybox softhsm2-util /usr/sbin/krb5kdc /usr/sbin/kadmin.local kinit /usr/sbin/dropbear cc; do
 		command -v $program >/dev/null || return 1
 	done
 }

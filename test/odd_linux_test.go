@@ -101,6 +101,9 @@ func TestR1_ScreenOnly(t *testing.T) {
 	gpu1.Hide("tmux")
 	gpu1.WriteMode("root", "/usr/local/bin/screen", "#!/bin/sh\n: >/tmp/screen-was-run\n", 0o755)
 	works(t, l, open(t, l, "gpu1"))
+	if r := l.Must("run", "gpu1", "--", "echo", "hello"); r.Stdout != "hello\n" {
+		t.Errorf("run: %q\n%s", r.Stdout, r.Stderr)
+	}
 	x := l.Pty("attach", "gpu1")
 	x.Expect("there is no tmux; its log follows", 20*time.Second)
 	x.Expect("ServerApp", 20*time.Second)
