@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"os"
 	"strconv"
 	"strings"
@@ -66,6 +67,31 @@ func TestOpen_Flags(t *testing.T) {
 	fails(t, l.Run("open", "--port", "9100", "--name", "third", "gpu1"), 1, "9100", "taken")
 }
 
+// --json is one object, or an error of whoever has none.
+func jsonOfEach(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	l.Must("run", "--name", "j", "gpu1", "--", "true")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"wait", "gpu1/j"}, `"exit":0,"host":"gpu1","session":"j"`}, {[]string{"restart", "-y", "gpu1"}, `"restarted":"gpu1/main"`},
+		{[]string{"stop", "-y", "gpu1"}, `{"stopped":["gpu1/main"]}`}, {[]string{"close", "gpu1"}, `{"closed":["gpu1"]}`},
+	} {
+		r := l.Must(append(c.args, "--json")...)
+		var v map[string]any
+		err := json.Unmarshal([]byte(r.Stdout), &v)
+		delete(v, "started")
+		delete(v, "ended")
+		if got, _ := json.Marshal(v); err != nil || !strings.Contains(string(got), c.want) {
+			t.Errorf("%q --json: %v, %s", c.args, err, r.Stdout)
+		}
+	}
+	for _, c := range []string{"logs", "attach", "shell", "stdio", "demo"} {
+		fails(t, l.Run(c, "--json"), 2, c+" has no JSON")
+	}
+}
+
 // logs -f goes on until Ctrl-C; config and completion say something.
 func TestLogs_Follow(t *testing.T) {
 	t.Parallel()
@@ -89,4 +115,5 @@ func TestLogs_Follow(t *testing.T) {
 	if r := l.Must("config"); !strings.Contains(r.Stdout, "default_host") || !strings.Contains(r.Stdout, "config.toml:1") {
 		t.Errorf("config: %s", r.Stdout)
 	}
+	jsonOfEach(t, l)
 }

@@ -27,10 +27,11 @@ type app struct {
 	relayIdle      time.Duration // demo: it leaves nothing
 	asking         map[int64]context.CancelFunc
 	steps          []stepTime
-	startedHere    string // the session that this command has started on the host
-	beginsHere     string // the one whose start was interrupted: it may come to run
-	log            string // of the holder in use
-	waiting        bool   // for a host that could not be reached: tries are not told
+	startedHere    string   // the session that this command has started on the host
+	beginsHere     string   // the one whose start was interrupted: it may come to run
+	log            string   // of the holder in use
+	waiting        bool     // for a host that could not be reached: tries are not told
+	ended          []string // by close or stop, for --json
 }
 
 // stepTime is one step of open and how long it took.

@@ -54,7 +54,7 @@ type commands struct {
 
 // flags are for every command.
 type flags struct {
-	JSON      bool   `help:"Print one JSON object."`
+	JSON      bool   `help:"Print one JSON object; an error is one too."`
 	Quiet     bool   `short:"q" help:"Print errors only."`
 	Verbose   int    `short:"v" type:"counter" help:"Say more; twice: everything."`
 	NoInput   bool   `help:"Never ask; a question is an error."`
@@ -87,6 +87,9 @@ func run(ctx context.Context, args []string) int {
 		panic(err) // the command tree itself is wrong: no input leads here
 	}
 	kctx, err := parse(parser, &cmds, args)
+	if err == nil && cmds.JSON {
+		err = refuseJSON(kctx.Command())
+	}
 	a := newApp(ctx, cmds.flags)
 	if err != nil {
 		return a.end(misreadScript(args, err))

@@ -125,3 +125,20 @@ func TestParse_KernelProxyByItself(t *testing.T) {
 		t.Errorf("kept for %v, waits for %v", c.Keep, c.Patience)
 	}
 }
+
+// Each command says what --json is of it.
+func TestParse_JSON(t *testing.T) {
+	prints := map[string]bool{}
+	for _, name := range strings.Fields("open url close stop restart ls status doctor clean run wait cp proxy forward ide kernel config version") {
+		prints[name] = true
+	}
+	parser, err := newParser(&commands{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range parser.Model.Children {
+		if refused := refuseJSON(c.Name+" <host>") != nil; !c.Hidden && refused == prints[c.Name] {
+			t.Errorf("%s: refused %v, printed %v", c.Name, refused, prints[c.Name])
+		}
+	}
+}

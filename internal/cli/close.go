@@ -20,7 +20,9 @@ type closeCmd struct {
 }
 
 // Run closes, and says what runs on.
-func (c *closeCmd) Run(a *app) error {
+func (c *closeCmd) Run(a *app) error { return a.printEnded("closed", c.run(a)) }
+
+func (c *closeCmd) run(a *app) error {
 	if c.All {
 		return a.closeAll()
 	}
@@ -92,6 +94,7 @@ func (a *app) closePort(port int) error {
 			if err := holder.ByKey(a.place, s.Key).RemovePage(a.ctx, p.Session); err != nil {
 				return fmt.Errorf("close %d: %w", port, err)
 			}
+			a.ended = append(a.ended, fmt.Sprintf("127.0.0.1:%d", port))
 			a.ui.Done(s.Name, fmt.Sprintf("port %d closed; %s runs on", port, p.Session))
 			a.sayTabs([]holder.Page{p})
 			return nil
@@ -146,6 +149,7 @@ func (a *app) closeTunnel(s holder.Status, t holder.Tunnel) error {
 	if err := holder.ByKey(a.place, s.Key).RemoveTunnel(a.ctx, t); err != nil {
 		return fmt.Errorf("close %s: %w", t.Local(), err)
 	}
+	a.ended = append(a.ended, t.Local())
 	a.ui.Done(s.Name, t.Kind+" "+t.Local()+" closed. Back: "+t.Again)
 	return nil
 }
@@ -209,6 +213,7 @@ func (a *app) closeHolder(s holder.Status) error {
 	} else if len(s.Pages) == 0 && len(s.Tunnels) > 0 {
 		back = s.Tunnels[0].Again
 	}
+	a.ended = append(a.ended, s.Name)
 	a.ui.Done(s.Name, what+". Back: "+back)
 	a.sayTabs(s.Pages)
 	return nil

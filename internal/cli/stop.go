@@ -22,7 +22,9 @@ type stopCmd struct {
 }
 
 // Run asks when a kernel is busy, ends Jupyter, and closes its port.
-func (c *stopCmd) Run(a *app) error {
+func (c *stopCmd) Run(a *app) error { return a.printEnded("stopped", c.run(a)) }
+
+func (c *stopCmd) run(a *app) error {
 	if err := c.check(a); err != nil {
 		return err
 	}
@@ -113,7 +115,11 @@ func (c *restartCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.ui.Ready(name, fmt.Sprintf("http://127.0.0.1:%d", page.Port), told)
+	at := fmt.Sprintf("http://127.0.0.1:%d", page.Port)
+	a.ui.Ready(name, at, told)
+	if a.JSON {
+		return a.printJSON(map[string]string{"restarted": name, "url": at})
+	}
 	return nil
 }
 

@@ -111,6 +111,7 @@ func (a *app) stopSession(line *line, full, name string) error {
 		return fmt.Errorf("stop %s: %w", full, err)
 	}
 	step.Done(full + " has ended; its files stay")
+	a.ended = append(a.ended, full)
 	err := line.RemovePage(a.ctx, name)
 	a.lookAgain(line, name)
 	return err

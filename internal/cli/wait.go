@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"time"
+
 	"nbremote/internal/session"
 )
 
@@ -14,7 +16,17 @@ func (c *waitCmd) Help() string {
 	return "Of one that has ended it says the exit code at once. 255 is a failure of nbremote's own."
 }
 
-// Run prints nothing; the script's exit code becomes ours.
+// waited is what --json prints.
+type waited struct {
+	Host    string    `json:"host"`
+	Session string    `json:"session"`
+	Exit    int       `json:"exit"` // 128+n for signal n; -1: it is not known
+	Signal  string    `json:"signal,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+}
+
+// Run prints nothing but JSON; the script's exit code becomes ours.
 func (c *waitCmd) Run(a *app) error { return ofScript(c.run(a)) }
 
 func (c *waitCmd) run(a *app) error {
@@ -41,6 +53,11 @@ func (c *waitCmd) run(a *app) error {
 	end, err := f.run()
 	if err != nil {
 		return err
+	}
+	if a.JSON {
+		if err := a.printJSON(waited{w.Host, w.Session, exitOf(end), end.Signal, end.Started, end.Ended}); err != nil {
+			return err
+		}
 	}
 	return f.exit(end)
 }
