@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,8 +148,8 @@ func TestRun_Notebook(t *testing.T) {
 	}
 }
 
-// Cut while it runs: every line comes once and is in the result. papermill by
-// ssh ends with the line.
+// The relay is killed and the line cut while it runs: every line comes once and
+// is in the result. papermill by ssh ends with the line.
 func TestR18_NotebookOverCuts(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, lab.Jupyter+"/bin/papermill")
@@ -162,6 +163,9 @@ func TestR18_NotebookOverCuts(t *testing.T) {
 	want += "end\n"
 	j := l.Start("run", "--env", lab.Jupyter, "gpu1", "long.ipynb")
 	j.Expect("line 3\n", time.Minute)
+	if host.Kill("serve relay-", syscall.SIGKILL) == 0 { // who follows goes on by another
+		t.Fatal("there is no relay")
+	}
 	cutOften(t, host, j, 3)
 	r := j.Wait()
 	if got := strings.Join(strings.Split(r.Stdout, "In [")[2:], ""); r.Exit != 0 || strings.Count(r.Stdout, "line ") != 200 || !strings.HasSuffix(got, "end\n") {
