@@ -44,6 +44,9 @@ func TestKernel_Connect(t *testing.T) {
 	if again := strings.TrimSpace(l.Must("kernel", "connect", "gpu1", "python3").Stdout); again != file {
 		t.Errorf("again %q, before %q", again, file)
 	}
+	if ls := l.Must("ls").Stdout; strings.Count(ls, started.ID) != 2 || strings.Contains(ls, "forward") || !strings.Contains(ls, file) {
+		t.Errorf("ls:\n%s", ls) // its ID is its name and in its file's
+	}
 	if mode := l.Laptop.Sh("stat -c %a " + file); mode != "600\n" {
 		t.Errorf("the mode of its file: %s", mode)
 	}

@@ -133,7 +133,7 @@ func called(t holder.Tunnel, name string) bool {
 // asked counts the ports that somebody asked for.
 func asked(s holder.Status) int {
 	n := len(s.Pages)
-	for _, t := range s.Tunnels {
+	for _, t := range tunnelsOnce(s.Tunnels) {
 		if !t.Followed {
 			n++
 		}
@@ -146,11 +146,20 @@ func (a *app) closeTunnel(s holder.Status, t holder.Tunnel) error {
 	if asked(s) == 1 && s.Behind == 0 && !t.Followed {
 		return a.closeHolder(s)
 	}
-	if err := holder.ByKey(a.place, s.Key).RemoveTunnel(a.ctx, t); err != nil {
-		return fmt.Errorf("close %s: %w", t.Local(), err)
+	for _, one := range s.Tunnels {
+		if one.ID() != t.ID() && (t.Kernel == "" || one.Kernel != t.Kernel) {
+			continue
+		}
+		if err := holder.ByKey(a.place, s.Key).RemoveTunnel(a.ctx, one); err != nil {
+			return fmt.Errorf("close %s: %w", one.Local(), err)
+		}
+	}
+	what := t.Kind + " " + t.Local()
+	if t.Kernel != "" {
+		what = "kernel " + t.Kernel
 	}
 	a.ended = append(a.ended, t.Local())
-	a.ui.Done(s.Name, t.Kind+" "+t.Local()+" closed. Back: "+t.Again)
+	a.ui.Done(s.Name, what+" closed. Back: "+t.Again)
 	return nil
 }
 

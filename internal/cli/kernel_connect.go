@@ -51,7 +51,11 @@ func (c *kernelConnectCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("connect to kernel %s on %s: %w", c.Kernel, s, err)
 	}
-	ports, err := c.open(a, line, s.w, far)
+	file := filepath.Join(a.place.Run, "kernel-"+plainName(s.w.Host+"-"+name)+".json")
+	ports, err := c.open(a, line, far, holder.TunnelSpec{
+		Kind: holder.Forward, Kernel: name, Connection: file,
+		Again: "nbremote kernel connect " + shellWord(s.w.Host) + " " + shellWord(c.Kernel),
+	})
 	if err != nil {
 		return err
 	}
@@ -59,7 +63,6 @@ func (c *kernelConnectCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(a.place.Run, "kernel-"+plainName(s.w.Host+"-"+name)+".json")
 	if err := config.WriteFile(file, append(raw, '\n')); err != nil {
 		return fmt.Errorf("write the connection file: %w", err)
 	}
@@ -86,17 +89,16 @@ func (c *kernelConnectCmd) id(a *app, s *site) (string, error) {
 }
 
 // open has a port here for each channel; the same kernel again has the same.
-func (c *kernelConnectCmd) open(a *app, l *line, w where, far kernel.Connection) (map[string]int, error) {
+func (c *kernelConnectCmd) open(a *app, l *line, far kernel.Connection, spec holder.TunnelSpec) (map[string]int, error) {
 	status, err := l.Status(a.ctx)
 	if err != nil {
 		return nil, err
 	}
 	ports := map[string]int{}
 	for _, channel := range kernel.Channels() {
-		spec := holder.TunnelSpec{Kind: holder.Forward, Again: "nbremote kernel connect " + shellWord(w.Host) + " " + shellWord(c.Kernel)}
 		spec.Network, spec.Addr = far.Addr(channel)
 		i := slices.IndexFunc(status.Tunnels, func(t holder.Tunnel) bool {
-			return t.Kind == holder.Forward && t.Network == spec.Network && t.Addr == spec.Addr && t.Port > 0
+			return t.Kind == holder.Forward && t.Network == spec.Network && t.Addr == spec.Addr && t.Kernel == spec.Kernel && t.Port > 0
 		})
 		if i >= 0 {
 			ports[channel] = status.Tunnels[i].Port

@@ -38,7 +38,7 @@ type listed struct {
 	Exit     *int      `json:"exit,omitempty"`   // of a script that has ended: 128+n for signal n
 	Signal   string    `json:"signal,omitempty"` // that ended it
 	Script   string    `json:"-"`                // what State is of a script
-	// Kind is session, script, proxy, forward or remote; host: of one where nothing
+	// Kind is session, script, proxy, forward, remote or kernel (connected); host: of one where nothing
 	// is known to run.
 	Kind  string `json:"kind"`
 	Local string `json:"local,omitempty"` // of the others: the end here, "… there" of remote
@@ -60,7 +60,7 @@ func (c *lsCmd) Run(a *app) error {
 		for _, script := range s.Scripts {
 			rows = append(rows, scriptRow(s, script))
 		}
-		for _, t := range s.Tunnels {
+		for _, t := range tunnelsOnce(s.Tunnels) {
 			rows = append(rows, tunnelRow(s, t))
 		}
 	}
@@ -164,18 +164,35 @@ func silentRow(s holder.Status) listed {
 func tunnelRow(s holder.Status, t holder.Tunnel) listed {
 	r := listed{Kind: t.Kind, Host: s.Name, State: t.Kind, Since: s.Since, Port: t.Port, Moved: t.Moved, Program: t.Program, Followed: t.Followed, Local: t.Local(), Reason: s.Reason, Try: t.Again}
 	r.What = tunnelWhat(t)
+	if t.Kernel != "" {
+		r.Kind, r.State, r.Port, r.Local = "kernel", "kernel", 0, t.Connection
+	}
 	if t.Kind == holder.Remote {
 		r.Local += " there"
 	}
 	if s.State != holder.Up {
-		r.State, r.What = string(s.State), t.Kind+" "+r.What
+		r.State, r.What = string(s.State), r.Kind+" "+r.What
 	}
 	return r
+}
+
+// tunnelsOnce has one of the channels of each kernel that is connected.
+func tunnelsOnce(all []holder.Tunnel) (once []holder.Tunnel) {
+	seen := map[string]bool{"": true}
+	for _, t := range all {
+		if t.Kernel == "" || !seen[t.Kernel] {
+			once = append(once, t)
+		}
+		seen[t.Kernel] = true
+	}
+	return once
 }
 
 // tunnelWhat is where a tunnel leads.
 func tunnelWhat(t holder.Tunnel) string {
 	switch {
+	case t.Kernel != "":
+		return t.Kernel
 	case t.Kind == holder.Forward && t.Program != "":
 		return t.Addr + " (" + t.Program + ")"
 	case t.Kind == holder.Forward:

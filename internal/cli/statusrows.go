@@ -27,7 +27,11 @@ func (s *hostStatus) rows(now time.Time) [][2]string {
 		}
 	}
 	rows = append(rows, s.scriptRows(now)...)
-	for _, t := range s.Tunnels {
+	for _, t := range tunnelsOnce(s.Tunnels) {
+		if t.Kernel != "" {
+			rows = append(rows, [2]string{"kernel", t.Connection + " to " + t.Kernel})
+			continue
+		}
 		rows = append(rows, [2]string{t.Kind, tunnelText(t)})
 	}
 	if m := s.Machine; m != nil && machine(&m.Machine) != "" {

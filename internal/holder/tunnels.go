@@ -42,6 +42,9 @@ type TunnelSpec struct {
 	Program  string `json:"program,omitempty"` // its name, as the host says
 	// Script is the script with whose end it ends too.
 	Script string `json:"script,omitempty"`
+	// Kernel whose channel it is, one of several, and the connection file.
+	Kernel     string `json:"kernel,omitempty"`
+	Connection string `json:"connection,omitempty"`
 	// Again is the command that opens it again.
 	Again string `json:"again,omitempty"`
 }
