@@ -15,6 +15,7 @@ type cleaned struct {
 	Sessions []struct{ Name string }
 	Jupyter  int64 `json:"jupyter_bytes"`
 	Kernels  []struct{ Name string }
+	Here     []struct{ Name string } `json:"kernels_here"`
 	Stays    []string
 	Removed  []string
 	Bytes    int64 `json:"removed_bytes"`

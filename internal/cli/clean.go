@@ -21,7 +21,7 @@ type cleanCmd struct {
 	All      bool   `help:"All of these that nothing uses."`
 	Sessions bool   `help:"Sessions that have ended, with their logs and tokens, and what else nobody needs any more."`
 	Jupyter  bool   `help:"The JupyterLab that nbremote installed."`
-	Kernels  bool   `help:"The kernels that nbremote added; their environments stay."`
+	Kernels  bool   `help:"The kernels that nbremote added, there and here; their environments stay."`
 }
 
 // cleanable is what may go from a host, and what stays; the --json of clean.
@@ -31,6 +31,7 @@ type cleanable struct {
 	Left     []session.Leftover `json:"left"`
 	Jupyter  int64              `json:"jupyter_bytes"` // 0: there is none, or it stays
 	Kernels  []kernel.Spec      `json:"kernels"`
+	Here     []kernel.Here      `json:"kernels_here"` // of this computer, which stand for one there
 	Stays    []string           `json:"stays"`
 	Removed  []string           `json:"removed"`
 	Bytes    int64              `json:"removed_bytes"`
@@ -73,7 +74,7 @@ func (c *cleanCmd) Run(a *app) error {
 // cleanable asks the host three things: each costs a round trip, and nothing is
 // changed.
 func (a *app) cleanable(w where, there holder.Direct) (*cleanable, error) {
-	f := &cleanable{Host: w.Host, Sessions: []cleanSession{}, Left: []session.Leftover{}, Kernels: []kernel.Spec{}, Stays: []string{}, Removed: []string{}}
+	f := &cleanable{Host: w.Host, Sessions: []cleanSession{}, Left: []session.Leftover{}, Kernels: []kernel.Spec{}, Here: []kernel.Here{}, Stays: []string{}, Removed: []string{}}
 	kept, err := session.Look(a.ctx, there)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,38 @@ func (a *app) cleanable(w where, there holder.Direct) (*cleanable, error) {
 		return nil, err
 	}
 	f.installed(installed)
-	return f, f.kernels(a.ctx, there, running)
+	used := laptopKernels(kept)
+	f.here(used)
+	return f, f.kernels(a.ctx, there, running, used)
+}
+
+// laptopKernels are the kernels of which one runs for an editor's window.
+func laptopKernels(kept *session.Kept) map[string]bool {
+	used := map[string]bool{}
+	for _, s := range kept.Sessions {
+		if name, ok := strings.CutPrefix(s.Name, "kernel-"); ok && s.Running {
+			used[name] = true
+			if i := strings.LastIndexByte(name, '-'); i > 0 { // the second of its kind is kernel-ds-2
+				used[name[:i]] = true
+			}
+		}
+	}
+	return used
+}
+
+// here are the kernels of this computer that stand for those of the host.
+func (f *cleanable) here(used map[string]bool) {
+	folder, err := kernel.FolderHere()
+	if err != nil {
+		return
+	}
+	for _, k := range kernel.ListHere(folder, f.Host) {
+		if used[k.Kernel] {
+			f.stays("the kernel " + k.Name + " of this computer runs")
+			continue
+		}
+		f.Here = append(f.Here, k)
+	}
 }
 
 // sessions sorts what is kept; it gives how many run.
@@ -147,7 +179,7 @@ func (f *cleanable) installed(i *jupyter.Installed) {
 }
 
 // kernels are those that nbremote added and that nothing is seen to run.
-func (f *cleanable) kernels(ctx context.Context, there holder.Direct, running int) error {
+func (f *cleanable) kernels(ctx context.Context, there holder.Direct, running int, used map[string]bool) error {
 	specs, err := kernel.Kernelspecs(ctx, there)
 	if err != nil {
 		return err
@@ -156,7 +188,7 @@ func (f *cleanable) kernels(ctx context.Context, there holder.Direct, running in
 	if len(specs) == 0 {
 		return nil
 	}
-	used, unseen := map[string]bool{}, ""
+	unseen := ""
 	host, err := jupyter.Probe(ctx, there, jupyter.Look{})
 	if err != nil {
 		return err
@@ -179,7 +211,7 @@ func (f *cleanable) kernels(ctx context.Context, there holder.Direct, running in
 	}
 	for _, k := range specs {
 		switch {
-		case used[k.Name]:
+		case used[k.Name]: // by a Jupyter, or an editor's window
 			f.stays("the kernel " + k.Name + " runs")
 		case unseen != "" && running > 0:
 			f.stays("whether the kernel " + k.Name + " runs cannot be seen: " + unseen)

@@ -20,7 +20,7 @@ func (p parts) any() bool { return p.sessions || p.jupyter || p.kernels }
 
 // there are the parts of which there is something.
 func (f *cleanable) there() parts {
-	return parts{len(f.Sessions)+len(f.Left) > 0, f.Jupyter > 0, len(f.Kernels) > 0}
+	return parts{len(f.Sessions)+len(f.Left) > 0, f.Jupyter > 0, len(f.Kernels)+len(f.Here) > 0}
 }
 
 // choose prints what is there and finds out what of it is to go: what flags
@@ -102,6 +102,9 @@ func (f *cleanable) rows() [][]string {
 	for _, k := range f.Kernels {
 		rows = append(rows, []string{"kernel", k.Name, "", k.Dir})
 	}
+	for _, k := range f.Here {
+		rows = append(rows, []string{"here", k.DisplayName, "", k.Dir})
+	}
 	return rows
 }
 
@@ -147,6 +150,12 @@ func (p parts) removeThem(a *app, line *line, there holder.Direct, f *cleanable)
 				return err
 			}
 			f.Removed = append(f.Removed, "kernel "+k.Name)
+		}
+		for _, k := range f.Here {
+			if err := kernel.RemoveHere(k); err != nil {
+				return err
+			}
+			f.Removed = append(f.Removed, "kernel "+k.Name+" of this computer")
 		}
 	}
 	if p.jupyter {
