@@ -49,7 +49,7 @@ display(HTML("<b>%d</b>"))
 
 // A notebook of fifty cells over five cuts: its outputs are those of a run
 // without any. The same kernel over ssh -L loses some, or hangs.
-func TestLaptopKernel_NotebookOverCuts(t *testing.T) {
+func TestN4_N5_LaptopKernelNotebookOverCuts(t *testing.T) {
 	t.Parallel()
 	l, name := newLaptopKernel(t)
 	l.Must("close", "gpu1")

@@ -116,7 +116,7 @@ func kernels(l *lab.Lab) int { return len(l.Host("gpu1").Running("ipykernel_laun
 
 // An environment becomes a kernel of the laptop too. Interrupt, restart, input,
 // completion, the debugger, comms and the end are as jupyter_client has them.
-func TestLaptopKernel_Life(t *testing.T) {
+func TestA2_LaptopKernelLife(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{})
 	name := laptopKernel(t, l, lab.Jupyter)
@@ -126,6 +126,9 @@ func TestLaptopKernel_Life(t *testing.T) {
 	e.tell(`km.session.key.decode()`)
 	if key := e.hear(10 * time.Second); len(key) < 16 || len(l.Host("gpu1").Running(key))+len(l.Laptop.Running(key)) > 0 {
 		t.Errorf("the key %q is in a command line", key)
+	}
+	if c := clean(t, l, "gpu1", "--kernels", "-y"); len(c.Removed) != 0 || !c.stays("the kernel jupyter runs") || !c.stays("the kernel "+name+" of this computer runs") {
+		t.Errorf("clean beside it: %+v", c)
 	}
 	e.ask(`interrupted("import time\nprint('begun', flush=True)\ntime.sleep(60)")`, "KeyboardInterrupt")
 	e.ask(`run("x")`, "41")
@@ -150,7 +153,9 @@ func TestLaptopKernel_Life(t *testing.T) {
 		t.Errorf("list:\n%s", r.Stdout)
 	}
 	fails(t, l.Run("kernel", "add", "jupyter", "--host", ".", "--laptop"), 2, "--laptop is for one of another")
-	l.Must("kernel", "remove", name)
+	if c := clean(t, l, "gpu1", "--kernels", "-y"); strings.Join(c.Removed, ",") != "kernel jupyter,kernel "+name+" of this computer" {
+		t.Errorf("clean: %+v", c)
+	}
 	if left := l.Laptop.ShAs(lab.Me, "ls ~/.local/share/jupyter/kernels"); left != "" {
 		t.Errorf("left: %s", left)
 	}
@@ -185,6 +190,10 @@ func TestLaptopKernel_Adopted(t *testing.T) {
 	again.ask(`run("'x' in globals()")`, "False")
 	again.ask(`km.shutdown_kernel()`, "None")
 	other.ask(`km.shutdown_kernel()`, "None")
+	l.Must("kernel", "remove", name)
+	if left := l.Laptop.ShAs(lab.Me, "ls ~/.local/share/jupyter/kernels"); left != "" {
+		t.Errorf("left: %s", left)
+	}
 	lab.Wait(t, 20*time.Second, "the kernels to end", func() bool { return kernels(l) == 0 })
 }
 
@@ -196,7 +205,7 @@ type death struct {
 
 // What ends a kernel that nobody asked to end is told in words, and nothing is
 // left.
-func TestLaptopKernel_Death(t *testing.T) {
+func TestN14_R16_L5_LaptopKernelDeath(t *testing.T) {
 	t.Parallel()
 	l, name := newLaptopKernel(t)
 	host := l.Host("gpu1")
