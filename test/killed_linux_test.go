@@ -10,6 +10,25 @@ import (
 	"nbremote/test/lab"
 )
 
+// A holder that is killed while a person is asked: another one asks again, and
+// nothing of the first goes on to be shown.
+func TestKilled_HolderThatAsks(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{Sshd: ann})
+	byPassword(l, "gpu1")
+	x := l.Pty("open", "gpu1:/none")
+	x.Expect("gpu1 asks: password of ann", 30*time.Second)
+	if l.Laptop.Kill("nbremote holder", syscall.SIGKILL) != 1 {
+		t.Error("there was not one holder")
+	}
+	x.Expect("✗ gpu1", 30*time.Second)
+	lab.Wait(t, 30*time.Second, "another question", func() bool { return strings.Count(x.Screen(), "gpu1 asks") == 2 })
+	x.Type("deep water\r")
+	if r := x.Wait(); r.Exit != 3 || strings.Contains(x.Screen(), "…") {
+		t.Errorf("exit %d\n%s", r.Exit, x.Screen())
+	}
+}
+
 // A relay that is killed takes its streams with it: that is seen and said, the
 // page comes back by itself, and the cell runs to its end.
 func TestFallbacks_RelayKilledWhilePrinting(t *testing.T) {

@@ -25,7 +25,6 @@ type app struct {
 	target         *sshx.Target // demo: the host, resolved already
 	connectTimeout time.Duration
 	relayIdle      time.Duration // demo: it leaves nothing
-	asking         map[int64]context.CancelFunc
 	steps          []stepTime
 	startedHere    string   // the session that this command has started on the host
 	beginsHere     string   // the one whose start was interrupted: it may come to run
@@ -45,7 +44,7 @@ func (a *app) took(name string, ms int64) { a.steps = append(a.steps, stepTime{n
 // newApp makes what every command works with; load adds what most need.
 func newApp(ctx context.Context, f flags) *app {
 	return &app{
-		flags: f, ctx: ctx, asking: map[int64]context.CancelFunc{}, config: &config.Config{},
+		flags: f, ctx: ctx, config: &config.Config{},
 		ui: ui.New(ui.Options{Progress: f.Progress, Quiet: f.Quiet, Verbose: f.Verbose, NoInput: f.NoInput, JSON: f.JSON}),
 	}
 }

@@ -21,7 +21,8 @@ type line struct {
 	attached *holder.Attachment
 	events   chan holder.Event // state changes after the line is up
 	done     chan struct{}
-	told     atomic.Bool // what becomes of the line is told, or not, by who shows something
+	asking   map[int64]context.CancelFunc // questions at the terminal; whoever reads attached has it
+	told     atomic.Bool                  // what becomes of the line is told, or not, by who shows something
 }
 
 // connect finds or starts the holder of w and returns once its line is up.
@@ -59,8 +60,9 @@ func (a *app) attach(ctx context.Context, client *holder.Client, alias string) (
 	if err != nil {
 		return nil, err
 	}
-	l := &line{Client: client, attached: attached, events: make(chan holder.Event, 64), done: make(chan struct{})}
+	l := &line{Client: client, attached: attached, events: make(chan holder.Event, 64), done: make(chan struct{}), asking: map[int64]context.CancelFunc{}}
 	if err := a.untilUp(ctx, l); err != nil {
+		l.withdraw()
 		attached.Close()
 		return nil, err
 	}
@@ -112,15 +114,16 @@ func (a *app) untilUp(ctx context.Context, l *line) error {
 	for {
 		e, err := l.attached.Next(ctx)
 		if err != nil {
+			if ctx.Err() == nil { // the holder has ended: another one begins anew
+				failAll(steps)
+			}
 			return cmp.Or(stalled.stop(), err)
 		}
 		switch e.Kind {
 		case "up":
 			return nil
 		case "error":
-			for _, s := range steps {
-				s.Fail("")
-			}
+			failAll(steps)
 			return e.Error
 		case "start":
 			if !a.waiting && steps[e.Hop] == nil { // else each try would leave its lines
@@ -148,6 +151,7 @@ func (a *app) follow(ctx context.Context, l *line) {
 	for {
 		e, err := l.attached.Next(ctx)
 		if err != nil {
+			l.withdraw()
 			close(l.events)
 			return
 		}
@@ -179,6 +183,12 @@ func (a *app) sayWaits(e holder.Event, down bool) bool {
 	return down
 }
 
+func failAll(steps map[string]*ui.Step) {
+	for _, s := range steps {
+		s.Fail("")
+	}
+}
+
 // leave ends this command's use of the line; the holder goes on.
 func (l *line) leave() {
 	l.attached.Close()
@@ -197,7 +207,7 @@ func (a *app) hear(ctx context.Context, l *line, e holder.Event) {
 		}
 	case "question":
 		ctx, cancel := context.WithCancel(ctx)
-		a.asking[e.ID] = cancel
+		l.asking[e.ID] = cancel
 		go func() {
 			defer cancel()
 			text, err := a.put(ctx, *e.Question)
@@ -206,10 +216,18 @@ func (a *app) hear(ctx context.Context, l *line, e holder.Event) {
 			}
 		}()
 	case "answered":
-		if cancel := a.asking[e.ID]; cancel != nil {
+		if cancel := l.asking[e.ID]; cancel != nil {
 			cancel()
-			delete(a.asking, e.ID)
+			delete(l.asking, e.ID)
 		}
+	}
+}
+
+// withdraw ends the questions of a holder that takes no answer any more.
+func (l *line) withdraw() {
+	for id, cancel := range l.asking {
+		cancel()
+		delete(l.asking, id)
 	}
 }
 
