@@ -73,6 +73,9 @@ func TestPort_TakenIsTakenBack(t *testing.T) {
 	first := newPagesOf(t, place, "gpu1")
 	own := addPage(t, first, "main", freePort(t)).Port
 	first.close()
+	if left, _ := filepath.Glob(filepath.Join(place.State, "kept", "*")); len(left) != 0 {
+		t.Errorf("an ended holder leaves %v", left)
+	}
 	other := take(t, own)
 
 	ps := newPagesOf(t, place, "gpu1")

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -283,6 +284,9 @@ func (ps *pages) close() {
 	}
 	ps.mu.Unlock()
 	ps.wg.Wait()
+	if ps.store.Dir != "" {
+		os.Remove(ps.store.Dir) // it is empty, or goes with the next holder
+	}
 }
 
 // wish asks for a look at every page now.
