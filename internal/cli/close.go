@@ -153,12 +153,12 @@ func (a *app) closeTunnel(s holder.Status, t holder.Tunnel) error {
 		if err := holder.ByKey(a.place, s.Key).RemoveTunnel(a.ctx, one); err != nil {
 			return fmt.Errorf("close %s: %w", one.Local(), err)
 		}
+		a.ended = append(a.ended, one.Local())
 	}
 	what := t.Kind + " " + t.Local()
 	if t.Kernel != "" {
 		what = "kernel " + t.Kernel
 	}
-	a.ended = append(a.ended, t.Local())
 	a.ui.Done(s.Name, what+" closed. Back: "+t.Again)
 	return nil
 }
