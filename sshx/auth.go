@@ -293,8 +293,11 @@ func (u *auth) ended(err error) error {
 		return e
 	}
 	e := &DialError{Name: u.target.Name, Address: u.target.Address(), Phase: PhaseSignIn, Err: err}
-	if u.said != "" { // as of /etc/nologin, by PAM
+	switch asked := u.clock.asked(); {
+	case u.said != "": // as of /etc/nologin, by PAM
 		e.because = "it said: " + oneLine(u.said)
+	case asked >= slowAnswer:
+		e.because = "the answer took " + seconds(asked) + "; a server waits for two minutes, or what its LoginGraceTime says"
 	}
 	return e
 }

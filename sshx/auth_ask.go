@@ -10,6 +10,9 @@ import (
 
 const maxTries = 3 // of one passphrase, and of passwords and codes together
 
+// slowAnswer is when a server may have ended the connection for want of one.
+const slowAnswer = 20 * time.Second
+
 // pushLimit is how long a server may take after a keyboard-interactive answer:
 // somebody may be looking for their phone.
 const pushLimit = 2 * time.Minute

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -307,5 +308,23 @@ func TestServerEndsSignIn(t *testing.T) {
 	var dial *DialError
 	if !errors.As(err, &dial) || dial.Phase != PhaseSignIn || dial.Class() != "connect" {
 		t.Errorf("%v", err)
+	}
+}
+
+// A server does not wait for a person for ever, and does not say so.
+func TestServerEndsSignIn_WhileAsking(t *testing.T) {
+	for _, c := range []struct {
+		asked time.Duration
+		want  string
+	}{
+		{time.Second, ""},
+		{130 * time.Second, "the answer took 130 s; a server waits for two minutes, or what its LoginGraceTime says"},
+	} {
+		u := newAuth(&attempt{ctx: t.Context(), target: &Target{Name: "gpu1", Host: "gpu1", Port: 22}, clock: &clock{waited: c.asked}})
+		defer u.close()
+		var dial *DialError
+		if err := u.ended(io.EOF); !errors.As(err, &dial) || dial.Cause() != c.want {
+			t.Errorf("after %v: %v (cause: %s)", c.asked, err, dial.Cause())
+		}
 	}
 }
