@@ -107,7 +107,11 @@ var brokenWays = []broken{
 	},
 	{
 		name: "no_browser", check: "browser", state: "warning", says: "none will open: no program to open one: nothing",
-		env: []string{"BROWSER=nothing"}, by: func(l *lab.Lab) {}, repair: func(l *lab.Lab, _ string) {},
+		env: []string{"BROWSER=nothing"}, by: func(l *lab.Lab) {},
+		repair: func(l *lab.Lab, try string) {
+			line, _, _ := strings.Cut(try, ", or ")
+			l.Laptop.ShAs(lab.Me, "export BROWSER=nothing; "+line+"; nbremote doctor gpu1 | grep '✓ browser'")
+		},
 	},
 }
 
