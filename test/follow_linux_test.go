@@ -118,6 +118,21 @@ func TestN3_PortsOfOwnProcesses(t *testing.T) {
 	lab.Wait(t, 20*time.Second, "nobody to look on the host", func() bool { return len(host.Running("NBREMOTE_PORTS")) == 0 })
 }
 
+// Those of a Jupyter that was started by hand too, and of no other program.
+func TestN3_PortsOfAnAdoptedJupyter(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t, lab.Chain{})
+	host := l.Host("gpu1")
+	host.ShAs(lab.Me, "setsid jupyter-lab --no-browser --port=8888 --IdentityProvider.token=byhand </dev/null >log 2>&1 & setsid python3 -m http.server 8123 </dev/null >/dev/null 2>&1 &")
+	awaitListener(t, host, "127.0.0.1:8888")
+	awaitListener(t, host, "127.0.0.1:8123")
+	o := open(t, l, "-y", "gpu1")
+	page := newPage(t, l, o.Port, o.Token)
+	page.run(t.Context(), `import subprocess, sys; subprocess.Popen([sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "8300"]).wait()`)
+	arePorts(t, l, map[string]int{"localhost:8300": 8300})
+	l.Must("close", "gpu1")
+}
+
 // arePorts waits until exactly those are followed.
 func arePorts(t *testing.T, l *lab.Lab, want map[string]int) {
 	t.Helper()

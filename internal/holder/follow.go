@@ -45,6 +45,10 @@ type follower struct {
 	stop context.CancelFunc // nil: nothing is followed
 	done chan struct{}
 	shut map[int]bool // ports there that a person has closed here, until they are gone
+	tell io.Writer    // to who looks on the host; nil: nobody does
+	told string       // the ports of pages that it was told
+	// writing is locked before mu.
+	writing sync.Mutex
 }
 
 // settle follows if a page wants it, and else ends what was followed.
@@ -55,11 +59,33 @@ func (f *follower) settle() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.tellPages()
 	if f.stop == nil {
 		ctx, stop := context.WithCancel(f.h.ctx)
 		done := make(chan struct{})
 		f.stop, f.done = stop, done
 		go func() { defer close(done); f.run(ctx) }()
+	}
+}
+
+// tellPages says which Jupyters are open here that no session may have begun:
+// what they began is followed too. f.mu is held.
+func (f *follower) tellPages() {
+	ports := strings.Join(f.h.pages.farPorts(), " ")
+	if f.tell != nil && ports != f.told {
+		f.told = ports
+		go f.writePages() // a line that is down may take nothing for long
+	}
+}
+
+func (f *follower) writePages() {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	f.mu.Lock()
+	to, ports := f.tell, f.told
+	f.mu.Unlock()
+	if to != nil {
+		io.WriteString(to, ports+"\n")
 	}
 }
 
@@ -125,6 +151,8 @@ func (f *follower) watch(ctx context.Context) error {
 	}
 	defer p.Close()
 	defer context.AfterFunc(ctx, func() { p.Close() })()
+	f.hears(p.Stdin)
+	defer f.hears(nil)
 	go io.Copy(io.Discard, p.Stderr)
 	for lines := bufio.NewScanner(p.Stdout); lines.Scan(); {
 		f.mu.Lock()
@@ -139,6 +167,14 @@ func (f *follower) watch(ctx context.Context) error {
 	case <-time.After(signOfLife):
 		return errors.New("it says nothing any more")
 	}
+}
+
+// hears has somebody who looks on the host told of pages, or nobody.
+func (f *follower) hears(w io.Writer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tell, f.told = w, ""
+	f.tellPages()
 }
 
 // far is a port on the host, and whose it is.

@@ -263,6 +263,23 @@ func (ps *pages) follow() bool {
 	return false
 }
 
+// farPorts are the ports on the host that pages lead to, not sockets.
+func (ps *pages) farPorts() []string {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	out := []string{}
+	for _, p := range ps.all {
+		p.mu.Lock()
+		spec := p.spec
+		p.mu.Unlock()
+		if _, port, err := net.SplitHostPort(spec.Addr); err == nil && spec.Network == "tcp" && spec.Follow {
+			out = append(out, port)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func (ps *pages) remove(session string) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
