@@ -173,7 +173,7 @@ func TestL13_CpFullDisk(t *testing.T) {
 	l := lab.New(t, lab.Chain{})
 	host := l.Host("gpu1")
 	for _, m := range []*lab.Machine{l.Laptop, host} {
-		m.Sh("mkdir /home/me/small && mount -t tmpfs -o size=2m,uid=$(id -u me),gid=$(id -g me),mode=700 full /home/me/small")
+		m.Small("/home/me/small", "2m")
 		m.ShAs(lab.Me, "mkdir d && echo a >d/a && head -c 4000000 /dev/zero >d/b")
 	}
 	fails(t, l.Run("cp", "gpu1:d", "/home/me/small/"), 1, "write /home/me/small/d/b: no space left on device")

@@ -395,7 +395,8 @@ func TestKernel_FullDisk(t *testing.T) {
 	host := l.Host("gpu1")
 	offline(t, host, lab.Me)
 	venv(t, host, "ds", "ipykernel")
-	host.Sh("mkdir -p /home/me/.local/share/jupyter && mount -t tmpfs -o size=64k,uid=$(id -u me),mode=700 small /home/me/.local/share/jupyter && (head -c 65536 /dev/zero >/home/me/.local/share/jupyter/full || :) && chown me /home/me/.local /home/me/.local/share")
+	host.Small("/home/me/.local/share/jupyter", "64k")
+	host.Sh("head -c 65536 /dev/zero >/home/me/.local/share/jupyter/full || :")
 	fails(t, l.Run("kernel", "add", "ds", "--host", "gpu1"), 7, "nothing was added", "No space left")
 	if left := host.ShAs(lab.Me, "find ~/.local/share/jupyter -name kernel.json"); left != "" {
 		t.Errorf("left: %q", left)

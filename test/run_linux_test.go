@@ -337,7 +337,7 @@ func TestL13_NoRoomForTheLog(t *testing.T) {
 	l := lab.New(t, lab.Chain{})
 	host := l.Host("gpu1")
 	host.ShAs(lab.Me, "mkdir -p .local/share/nbremote")
-	host.Sh("mount -t tmpfs -o size=2m,uid=$(id -u me),gid=$(id -g me),mode=700 full /home/me/.local/share/nbremote")
+	host.Small("/home/me/.local/share/nbremote", "2m")
 	host.WriteFile(lab.Me, "/home/me/prints.py", printsBytes)
 	j := l.Start("run", "gpu1", "--", "python3", "prints.py", "2000000", "0")
 	j.Expect("is held back: its log on gpu1 cannot be written: No space left on device", 30*time.Second)

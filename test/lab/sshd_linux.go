@@ -158,6 +158,13 @@ func (m *Machine) StopSSHD() {
 	m.sshd.cmd = nil
 }
 
+// Small mounts a disk of that size, me's alone, on a folder.
+func (m *Machine) Small(dir, size string) {
+	m.t.Helper()
+	m.ShAs(Me, "mkdir -p "+dir)
+	m.Sh("mount -t tmpfs -o size=" + size + ",uid=$(id -u " + Me + "),gid=$(id -g " + Me + "),mode=700 small " + dir)
+}
+
 // HangUp ends every ssh connection to the machine; sshd goes on listening.
 func (m *Machine) HangUp() {
 	if m.sshd.cmd != nil {
