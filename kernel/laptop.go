@@ -51,6 +51,7 @@ type Window struct {
 	// anew (the key is the same) still finds the one before.
 	Title, Owner string
 	Keep         time.Duration // 0 = 10 min
+	Sockets      bool          // its channels there are sockets, not ports that other users can read
 }
 
 // forWhom marks the session with what it was begun for.
@@ -77,7 +78,7 @@ func (w *Window) script() (string, error) {
 	if keep <= 0 {
 		keep = keepTime
 	}
-	wish, err := json.Marshal(map[string]any{"key": w.Key, "scheme": w.Scheme, "name": w.Name, "session": w.Title, "keep": keep.Seconds()})
+	wish, err := json.Marshal(map[string]any{"key": w.Key, "scheme": w.Scheme, "name": w.Name, "session": w.Title, "keep": keep.Seconds(), "sockets": w.Sockets})
 	if err != nil {
 		return "", err
 	}
@@ -116,7 +117,8 @@ type supervised struct {
 	Message bool           `json:"message"` // the kernel takes interrupts as messages
 	Key     string         `json:"key"`     // its own, when it was adopted
 	Scheme  string         `json:"scheme"`
-	Pings   bool           `json:"pings"` // it answers questions
+	Pings   bool           `json:"pings"`   // it answers questions
+	Sockets string         `json:"sockets"` // beginning of its sockets' paths; "": it has ports
 
 	sock string
 	conn net.Conn
@@ -225,6 +227,10 @@ func (s *supervised) hello(ctx context.Context, h Host, w *Window, resume bool) 
 	if err := json.Unmarshal(line, s); err != nil {
 		conn.Close()
 		return fmt.Errorf("read what the host answers: %v", err)
+	}
+	if s.Sockets != "" && !strings.HasPrefix(s.Sockets, "/") {
+		conn.Close()
+		return fmt.Errorf("read what the host answers: sockets at %.40q", s.Sockets)
 	}
 	for _, port := range s.Ports {
 		if port <= 0 || port > 65535 {

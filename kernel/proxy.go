@@ -245,8 +245,11 @@ func (p *Proxy) serve(near net.Conn, channel string) {
 	}
 }
 
-// dial connects to one of the kernel's ports, once it can be reached.
+// dial connects to one of the kernel's channels, once it can be reached.
 func (p *Proxy) dial(ctx context.Context, channel string) (net.Conn, error) {
+	if at := p.kernel.Sockets; at != "" {
+		return p.Host.Dial(ctx, "unix", fmt.Sprintf("%s-%d", at, p.kernel.Ports[channel]))
+	}
 	return p.Host.Dial(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", p.kernel.Ports[channel]))
 }
 

@@ -53,6 +53,7 @@ class Kernel:
         self.file = os.path.join(here, "kernel.json")
         self.killed, self.up, self.until, self.asked = memory_kills(), False, None, None
         spec = self.spec(wish["spec"])
+        self.sockets = os.path.join(here, "k") if wish.get("sockets") else ""
         self.ports = self.free_ports()
         self.write(wish)
         environ = dict(os.environ)
@@ -92,6 +93,8 @@ class Kernel:
         return argv
 
     def free_ports(self):
+        if self.sockets:
+            return {name: i + 1 for i, name in enumerate(CHANNELS)}
         held = []
         for _ in CHANNELS:
             s = socket.socket()
@@ -104,7 +107,8 @@ class Kernel:
 
     def write(self, wish):
         said = {name + "_port": port for name, port in self.ports.items()}
-        said.update(ip="127.0.0.1", transport="tcp", key=self.key, signature_scheme=self.scheme, kernel_name=wish["name"])
+        at, transport = (self.sockets, "ipc") if self.sockets else ("127.0.0.1", "tcp")
+        said.update(ip=at, transport=transport, key=self.key, signature_scheme=self.scheme, kernel_name=wish["name"])
         if wish.get("session"):
             said["jupyter_session"] = wish["session"]
         try:
@@ -117,10 +121,10 @@ class Kernel:
 
     def listens(self):
         for name in ("shell", "iopub", "control"):
-            s = socket.socket()
+            s = socket.socket(socket.AF_UNIX if self.sockets else socket.AF_INET)
             try:
                 s.settimeout(1)
-                s.connect(("127.0.0.1", self.ports[name]))
+                s.connect("%s-%d" % (self.sockets, self.ports[name]) if self.sockets else ("127.0.0.1", self.ports[name]))
             except OSError:
                 return False
             finally:
@@ -224,7 +228,7 @@ class Supervisor:
             self.launch(key, k.scheme)
             k = self.kernel
         self.first, self.client, self.buffer, self.last = False, client, b"", key
-        answer = {"state": state, "ports": k.ports, "message": k.message, "pid": k.process.pid, "scheme": k.scheme, "pings": True}
+        answer = {"state": state, "ports": k.ports, "message": k.message, "pid": k.process.pid, "scheme": k.scheme, "pings": True, "sockets": k.sockets}
         if state == "adopted":
             answer["key"] = k.key
         self.tell(answer)
@@ -340,7 +344,7 @@ def main():
     try:
         code = supervisor.run(woken)
     finally:
-        for name in ("c", "kernel.json"):
+        for name in ["c", "kernel.json"] + ["k-%d" % (i + 1) for i in range(len(CHANNELS))]:
             try:
                 os.unlink(os.path.join(supervisor.here, name))
             except OSError:

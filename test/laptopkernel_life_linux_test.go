@@ -197,6 +197,38 @@ func TestLaptopKernel_Adopted(t *testing.T) {
 	lab.Wait(t, 20*time.Second, "the kernels to end", func() bool { return kernels(l) == 0 })
 }
 
+// With hardened its channels there are sockets, but for a port of ipykernel's own
+// into which others can write and not read.
+func TestA7_LaptopKernelOnSockets(t *testing.T) {
+	t.Parallel()
+	l, name := newLaptopKernel(t)
+	ports := func() int {
+		return strings.Count(l.Host("gpu1").Sh("ss -ltnHe"), "uid:"+strconv.Itoa(meUID(t, l)))
+	}
+	for _, hardened := range []bool{false, true} {
+		if hardened {
+			l.Laptop.WriteFile(lab.Me, "/home/me/.config/nbremote/config.toml", "[hosts.gpu1]\nhardened = true\n")
+		}
+		e := newEditor(t, l)
+		e.ask(`begin("`+name+`")`, "None")
+		e.ask(`run("41 + 1")`, "42")
+		if n := ports(); hardened && n > 1 || !hardened && n < 5 {
+			t.Errorf("hardened %v: %d ports", hardened, n)
+		}
+		if hardened {
+			e.ask(`km.restart_kernel(now=True)`, "None")
+			e.ask(`kc.wait_for_ready(timeout=60)`, "None")
+			e.ask(`run("41 + 1")`, "42")
+			file := strings.TrimSpace(l.Must("kernel", "connect", "gpu1", "kernel-my_venv").Stdout)
+			if got := console(t, l, file, "print('it', 'is', 43)\n"); !strings.Contains(got, "it is 43") {
+				t.Errorf("%s", got)
+			}
+		}
+		e.ask(`km.shutdown_kernel()`, "None")
+	}
+	lab.Wait(t, 20*time.Second, "the kernels to end", func() bool { return kernels(l) == 0 })
+}
+
 // death is an end that nobody asked for, and what is said of it.
 type death struct {
 	what, says string

@@ -54,7 +54,7 @@ func (c *kernelProxyCmd) Run(a *app) error {
 	defer end()
 	p := kernel.Proxy{
 		Host: line, Connection: connection, On: w.Host, Patience: c.Patience,
-		Window: kernel.Window{Name: name, Spec: c.Spec, Dir: w.Path, Title: os.Getenv("JPY_SESSION_NAME"), Owner: ownerHere(), Keep: c.Keep},
+		Window: kernel.Window{Name: name, Spec: c.Spec, Dir: w.Path, Title: os.Getenv("JPY_SESSION_NAME"), Owner: ownerHere(), Keep: c.Keep, Sockets: a.config.Hosts[w.Host].Hardened},
 		Say:    func(text string) { fmt.Fprintln(os.Stderr, "nbremote: "+a.ui.Text(text)) },
 	}
 	script := holder.Script{Command: p.Window.Text(), Running: true, Exit: -1, Started: time.Now()}
