@@ -118,7 +118,7 @@ func TestParse_KernelProxyByItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parse(parser, &cmds, []string{"kernel", "proxy", "gpu1", "/spec", "/file"}); err != nil {
+	if _, err := parse(parser, &cmds, []string{"kernel", "proxy", "gpu1", "/spec", "/file", "script.py", "--its=own"}); err != nil {
 		t.Fatal(err)
 	}
 	if c := cmds.Kernel.Proxy; c.Keep != 10*time.Minute || c.Patience != 15*time.Second {

@@ -20,6 +20,7 @@ type kernelProxyCmd struct {
 	Host     string        `arg:"" predictor:"host" help:"HOST or HOST:DIR."`
 	Spec     string        `arg:"" help:"The kernelspec's directory on the host."`
 	File     string        `arg:"" name:"connection-file" help:"The editor's connection file."`
+	Rest     []string      `arg:"" optional:"" passthrough:"" help:"What a program adds for a kernel (jupyter run: its script); a kernel on a host gets none of it."`
 	Via      []string      `help:"Gateway to go through, instead of ssh_config's ProxyJump; again for the next." placeholder:"HOST" sep:"none"`
 	Patience time.Duration `default:"15s" help:"How long an interrupt, a restart or an end waits for a line that is down."`
 	Keep     time.Duration `default:"10m" help:"How long the kernel is kept for a window that went away without ending it."`
