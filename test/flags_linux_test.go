@@ -97,6 +97,7 @@ func TestLogs_Follow(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Chain{})
 	o := open(t, l, "gpu1")
+	fails(t, l.Run("logs", "gpu1/nosuch"), 3, "there is none", "nbremote ls")
 	j := l.Start("logs", "-f", "gpu1")
 	j.Expect("running at", 20*time.Second)
 	status(t, l, o, "/api/contents/not-there", o.Token)

@@ -217,6 +217,7 @@ func TestR17_EnvironmentVanished(t *testing.T) {
 		t.Errorf("list: %s", r.Stdout)
 	}
 	fails(t, l.Run("kernel", "add", "gone", "--host", "gpu1"), 3, "gone")
+	fails(t, l.Run("kernel", "remove", ".Gone", "--host", "gpu1"), 3, "no kernel of that name", "nbremote kernel remove gone --host gpu1")
 	l.Must("kernel", "remove", "gone", "--host", "gpu1")
 	fails(t, l.Run("kernel", "remove", "gone", "--host", "gpu1"), 3, "no kernel of that name")
 }

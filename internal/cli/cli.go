@@ -54,7 +54,7 @@ type commands struct {
 
 // flags are for every command.
 type flags struct {
-	JSON      bool   `help:"Print one JSON object; an error is one too."`
+	JSON      bool   `help:"Print JSON; an error is an object."`
 	Quiet     bool   `short:"q" help:"Print errors only."`
 	Verbose   int    `short:"v" type:"counter" help:"Say more; twice: everything."`
 	NoInput   bool   `help:"Never ask; a question is an error."`

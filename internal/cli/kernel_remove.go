@@ -13,6 +13,15 @@ type kernelRemoveCmd struct {
 	Name string `arg:"" help:"Name of the kernel."`
 }
 
+// notThere names the kernel that the environment of that name became, if there is one.
+func (c *kernelRemoveCmd) notThere(s *site, specs []kernel.Spec) error {
+	try := "nbremote kernel list"
+	if name := kernel.SpecName(c.Name); slices.ContainsFunc(specs, func(k kernel.Spec) bool { return k.Name == name }) {
+		try = "nbremote kernel remove " + name
+	}
+	return notFound(fmt.Sprintf("remove %s: no kernel of that name on %s", c.Name, s), try+s.flag())
+}
+
 // Run asks before it removes what nbremote has not written, and what runs.
 func (c *kernelRemoveCmd) Run(a *app) error {
 	if k, ok := c.onLaptop(); ok {
@@ -36,7 +45,7 @@ func (c *kernelRemoveCmd) Run(a *app) error {
 	}
 	i := slices.IndexFunc(specs, func(k kernel.Spec) bool { return k.Name == c.Name })
 	if i < 0 {
-		return notFound(fmt.Sprintf("remove %s: no kernel of that name on %s", c.Name, s), "nbremote kernel list"+s.flag())
+		return c.notThere(s, specs)
 	}
 	k := listed1(specs[i], running)
 	if k.Dir == "" {

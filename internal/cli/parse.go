@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -106,10 +107,21 @@ func split(args []string) (before, after []string, dashes bool) {
 	return before, after, dashes
 }
 
-func misread(err error) string { return "read the command line: " + err.Error() }
+// noDuration is what the parser says of a length of time that is none.
+var noDuration = regexp.MustCompile(`^(--[a-z-]+): expected duration but got "(.*)": `)
+
+func misread(err error) string {
+	if m := noDuration.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Sprintf("read %s: %q is no length of time", m[1], m[2])
+	}
+	return "read the command line: " + err.Error()
+}
 
 // tryHelp names the help of the command that was typed, as far as it is one.
 func tryHelp(err error) string {
+	if m := noDuration.FindStringSubmatch(err.Error()); m != nil {
+		return m[1] + " 90s, 30m or 8h"
+	}
 	var wrong *kong.ParseError
 	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
 		return "nbremote " + wrong.Context.Selected().Path() + " --help"

@@ -260,8 +260,12 @@ func (p *Process) readEnd(n int) error {
 
 // lost: the holder went before the command ended.
 func (p *Process) lost(err error) error {
-	p.end = &Error{Text: "the line was closed on this computer", ClassName: "line", CauseText: err.Error()}
-	return p.end
+	e := &Error{Text: "the line was closed on this computer", ClassName: "line"}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		e.CauseText = err.Error()
+	}
+	p.end = e
+	return e
 }
 
 // Wait gives how it ended, once Read has given an error: nil for status 0, an

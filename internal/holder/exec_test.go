@@ -41,6 +41,10 @@ func TestProcess_Ends(t *testing.T) {
 		out, _ := io.ReadAll(p)
 		end := p.Wait()
 		near.Close()
+		var said *Error
+		if errors.As(end, &said) && strings.Contains(said.CauseText, "EOF") {
+			t.Errorf("%s: it says %q", name, said.CauseText)
+		}
 		if string(out) != c.out || errText(end) != c.end {
 			t.Errorf("%s: %q, %v", name, out, end)
 		}

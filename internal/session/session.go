@@ -114,7 +114,7 @@ func moment(seconds int64, known bool) time.Time {
 
 // named fails with class not-found when there is no session of that name.
 func named(name string) string {
-	return fmt.Sprintf("session_dir %s\n[ -f \"$S_DIR/name\" ] || fail not-found %s\n",
+	return fmt.Sprintf("session_dir %s\n[ -f \"$S_DIR/name\" ] || fail not-found %s \"nbremote ls\"\n",
 		Encode(name), remote.Quote("find the session "+strconv.Quote(name)+": there is none"))
 }
 

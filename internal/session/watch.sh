@@ -7,7 +7,7 @@
 session_watch() {
 	session_dir "$1"
 	w_at=$2 w_ix=$3 w_once=$5 w_said= w_watch= w_tail= w_n=0 w_all=0
-	nbr_read "$S_DIR/pid" || [ -f "$S_DIR/log" ] || fail not-found "it has not been started"
+	nbr_read "$S_DIR/pid" || [ -f "$S_DIR/log" ] || fail not-found "it has not been started" "nbremote ls"
 	w_run=$nbr_v
 	case $4 in '' | "$w_run") ;; *) fail gone "it has been removed, or started anew" ;; esac
 	put run "$w_run"
