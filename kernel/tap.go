@@ -24,8 +24,9 @@ type tap struct {
 	greeted bool
 	within  bool // a message has begun, or none may be sent yet
 	parts   [][]byte
-	cell    []byte   // header of what ran last
-	ours    [][]byte // wait for the message's end
+	cell    []byte // header of what ran last
+	key     string
+	ours    []string // texts that wait for the message's end
 }
 
 func newTap(conn net.Conn) *tap { return &tap{Conn: conn, skip: greeting, within: true} }
@@ -60,8 +61,12 @@ func (t *tap) flush() error {
 	if t.within {
 		return nil
 	}
-	for _, m := range t.ours {
-		if _, err := t.Conn.Write(m); err != nil {
+	for _, text := range t.ours {
+		frames, err := newMessage(t.key, "stream", t.cell, map[string]string{"name": "stderr", "text": text})
+		if err != nil {
+			continue // what the kernel calls a cell is none
+		}
+		if _, err := t.Conn.Write(wire(slices.Insert(frames, 0, []byte("stream")))); err != nil {
 			return err
 		}
 	}
@@ -73,11 +78,7 @@ func (t *tap) flush() error {
 func (t *tap) tell(key, text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	frames, err := newMessage(key, "stream", t.cell, map[string]string{"name": "stderr", "text": text})
-	if err != nil {
-		return
-	}
-	t.ours = append(t.ours, wire(slices.Insert(frames, 0, []byte("stream"))))
+	t.key, t.ours = key, append(t.ours, text)
 	t.flush()
 }
 

@@ -33,13 +33,16 @@ func published() []byte {
 // else is as it was.
 func TestTap(t *testing.T) {
 	all := published()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
 	for range 300 {
 		w := &written{}
 		tap := newTap(w)
-		at := rand.IntN(len(all) + 1)
+		at := random.IntN(len(all) + 1)
 		told := false
 		for rest := all; len(rest) > 0; {
-			n := 1 + rand.IntN(min(len(rest), 1<<rand.IntN(16)))
+			n := 1 + random.IntN(min(len(rest), 1<<random.IntN(16)))
 			if written := len(all) - len(rest); !told && written >= at {
 				told = true
 				tap.tell("k", "not done")
