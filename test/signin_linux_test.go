@@ -101,15 +101,16 @@ func TestL9_Passphrase(t *testing.T) {
 	// Trying a passphrase takes seconds with the race detector on.
 	x := l.Pty("open", "--connect-timeout", "80s", "gpu1")
 	before := x.Modes()
-	x.Expect("passphrase", 20*time.Second)
-	x.Type("wrong\r")
-	x.Expect("passphrase", 40*time.Second)
+	x.Expect("asks: passphrase", 20*time.Second)
+	x.Type("mistyped\r")
+	x.Expect("gpu1: wrong passphrase", 40*time.Second)
+	x.Expect("asks: passphrase", 40*time.Second)
 	x.Type("secret words\r")
 	x.Expect("opened in your browser", 90*time.Second)
 	if r := x.Wait(); r.Exit != 0 {
 		t.Fatalf("exit %d\n%s", r.Exit, x.Screen())
 	}
-	if strings.Contains(x.Screen(), "secret words") || strings.Contains(x.Screen(), "wrong") {
+	if strings.Contains(x.Screen(), "secret words") || strings.Contains(x.Screen(), "mistyped") {
 		t.Errorf("what was typed is on the screen:\n%s", x.Screen())
 	}
 	if after := x.Modes(); after != before {
