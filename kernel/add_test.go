@@ -3,12 +3,19 @@
 package kernel
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,7 +163,33 @@ func TestAdd_ServerCannotBeAsked(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
+	if a := mustAdd(t, r, Wish{Env: env, Server: failsToEnd(t, s)}); len(a.Notes) > 0 {
+		t.Errorf("%+v", a)
+	}
 	idle(t, s)
+}
+
+// failsToEnd stands before a Jupyter and fails when it is first asked to end a
+// kernel, as Jupyter does with one that it still starts.
+func failsToEnd(t *testing.T, s *Server) *Server {
+	var failed atomic.Bool
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "localhost"}) },
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer(s)(ctx)
+		}},
+	}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete && !failed.Swap(true) {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	out := *s
+	out.Network, out.Addr = "tcp", front.Listener.Addr().String()
+	return &out
 }
 
 func TestAdd_StaleTrials(t *testing.T) {

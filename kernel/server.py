@@ -65,7 +65,10 @@ class Server:
         for pid in processes(kernel):
             end(pid)
         try:
-            self.ask("DELETE", "api/kernels/" + kernel)
+            for _ in range(10):
+                if self.ask("DELETE", "api/kernels/" + kernel)[0] < 500:
+                    break
+                time.sleep(0.2)  # a Jupyter fails to end one that it still starts
         except Refused:
             pass
 
