@@ -174,13 +174,15 @@ class Supervisor:
         self.client, self.buffer, self.gone = None, b"", time.monotonic()
         self.listener = socket.socket(socket.AF_UNIX)
         path = os.path.join(here, "c")
+        early = path + "0"
         try:
-            os.unlink(path)
+            os.unlink(early)
         except OSError:
             pass
-        self.listener.bind(path)
-        os.chmod(path, 0o600)
+        self.listener.bind(early)
+        os.chmod(early, 0o600)
         self.listener.listen(8)
+        os.rename(early, path)  # who sees it may connect
         self.trouble = self.kernel = None
         self.last = self.wish.pop("key")  # of the window that had it last
         self.launch(self.last, self.wish.pop("scheme"))
