@@ -34,7 +34,7 @@ code = """import os, time
 x = 1
 x += 1
 open(os.path.expanduser("~/went" + ("" if "JPY_PARENT_PID" in os.environ else "-twin")), "w").close()
-time.sleep(2)
+while not os.path.exists(os.path.expanduser("~/go")): time.sleep(0.05)
 x *= 10
 print("x is", x)
 """
@@ -88,7 +88,8 @@ func TestLaptopKernel_Debugger(t *testing.T) {
 		b.Refuse(true)
 		b.Reset()
 	}
-	time.Sleep(3 * time.Second) // how long the line is down: the cells come to the second breakpoint
+	host.ShAs(lab.Me, "touch go") // to the second breakpoint
+	time.Sleep(3 * time.Second)   // how long the line is down
 	box.Refuse(false)
 	other.Refuse(false)
 	twin.tell(`second()`)
