@@ -33,8 +33,10 @@ def stopped(timeout):
 code = """import os, time
 x = 1
 x += 1
-open(os.path.expanduser("~/went" + ("" if "JPY_PARENT_PID" in os.environ else "-twin")), "w").close()
+def at(place): open(os.path.expanduser("~/" + place + ("" if "JPY_PARENT_PID" in os.environ else "-twin")), "w").close()
+at("went")
 while not os.path.exists(os.path.expanduser("~/go")): time.sleep(0.05)
+at("near")
 x *= 10
 print("x is", x)
 """
@@ -44,7 +46,7 @@ def first():
         columnsStartAt1=True, supportsVariableType=True, supportsVariablePaging=True, supportsRunInTerminalRequest=True)
     ask("attach")
     path = ask("dumpCell", code=code)["sourcePath"]
-    lines = [b["verified"] for b in ask("setBreakpoints", source={"path": path}, breakpoints=[{"line": 3}, {"line": 6}], sourceModified=False)["breakpoints"]]
+    lines = [b["verified"] for b in ask("setBreakpoints", source={"path": path}, breakpoints=[{"line": 3}, {"line": 8}], sourceModified=False)["breakpoints"]]
     ask("configurationDone")
     cell = kc.execute(code)
     thread, line, x = stopped(30)
@@ -81,19 +83,23 @@ func TestLaptopKernel_Debugger(t *testing.T) {
 		e.ask(`first()`, "([True, True], 3, ['1'])")
 		e.ask(`on()`, "None")
 	}
-	lab.Wait(t, 30*time.Second, "both to run on", func() bool {
-		return host.ShAs(lab.Me, "ls ~/went ~/went-twin 2>/dev/null | wc -l") == "2\n"
-	})
+	both := func(place string) func() bool {
+		return func() bool {
+			return host.ShAs(lab.Me, "ls ~/"+place+" ~/"+place+"-twin 2>/dev/null | wc -l") == "2\n"
+		}
+	}
+	lab.Wait(t, 30*time.Second, "both to run on", both("went"))
 	for _, b := range []*lab.Box{box, other} {
 		b.Refuse(true)
 		b.Reset()
 	}
-	host.ShAs(lab.Me, "touch go") // to the second breakpoint
-	time.Sleep(3 * time.Second)   // how long the line is down
+	host.ShAs(lab.Me, "touch go")
+	lab.Wait(t, 30*time.Second, "both to be at the second breakpoint", both("near"))
+	time.Sleep(time.Second) // how long the line stays down after it
 	box.Refuse(false)
 	other.Refuse(false)
 	twin.tell(`second()`)
-	ours.ask(`second()`, "(6, ['2'], (7, ['20']), 'ok', '20')")
+	ours.ask(`second()`, "(8, ['2'], (9, ['20']), 'ok', '20')")
 	if got := twin.hear(90 * time.Second); !strings.HasPrefix(got, "raised") {
 		t.Errorf("the twin lost nothing: %s", got)
 	}
