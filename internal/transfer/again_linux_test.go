@@ -17,12 +17,7 @@ func TestCopy_BeginsAgain(t *testing.T) {
 	defer func() { testOnlyPause = was }()
 	for _, way := range []string{"get", "put"} {
 		h := newHost(t)
-		from, to := h.home, h.here
-		copying, wish := h.get, Wish{From: []string{"proj"}, To: h.here + "/new"}
-		if way == "put" {
-			from, to = h.here, h.home
-			copying, wish = h.put, Wish{From: []string{h.here + "/proj"}, To: "new"}
-		}
+		from, to, copying, wish := h.folder(way)
 		for n := range 10 {
 			write(t, fmt.Sprintf("%s/proj/d%d/f", from, n), 1<<20-n, 0o600)
 			os.Chmod(fmt.Sprintf("%s/proj/d%d", from, n), 0o700)

@@ -49,6 +49,14 @@ func (h *host) put(t *testing.T, p remote.Piper, wish Wish) (Result, error) {
 	return Put(limit(t), p, wish, func(State) {})
 }
 
+// folder is the copy of a folder proj, which way "get" or "put", to a new name.
+func (h *host) folder(way string) (from, to string, copying func(*testing.T, remote.Piper, Wish) (Result, error), wish Wish) {
+	if way == "put" {
+		return h.here, h.home, h.put, Wish{From: []string{h.here + "/proj"}, To: "new"}
+	}
+	return h.home, h.here, h.get, Wish{From: []string{"proj"}, To: h.here + "/new"}
+}
+
 func write(t *testing.T, name string, size int, mode os.FileMode) []byte {
 	t.Helper()
 	b := make([]byte, size)
@@ -268,12 +276,7 @@ func TestCopy_GoesOn(t *testing.T) {
 func TestCopy_FolderGoesOn(t *testing.T) {
 	for _, way := range []string{"get", "put"} {
 		h := newHost(t)
-		from, to := h.home, h.here
-		copying, wish := h.get, Wish{From: []string{"proj"}, To: h.here + "/new"}
-		if way == "put" {
-			from, to = h.here, h.home
-			copying, wish = h.put, Wish{From: []string{h.here + "/proj"}, To: "new"}
-		}
+		from, to, copying, wish := h.folder(way)
 		write(t, from+"/proj/a", 1<<10, 0o600)
 		write(t, from+"/proj/sub/b", 6<<20, 0o600)
 		var lost *BrokenError
